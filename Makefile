@@ -1,0 +1,39 @@
+# Two commands are enough: `make ask` and `make test`.
+PYTHON ?= python3
+BIN := .venv/bin
+QUESTION ?= Mia packs 6 boxes of 12 pens and gives away 15 of the pens. How many pens are left?
+
+.PHONY: ask test test-long bench lint clean
+
+ask: .venv/ask.stamp
+	$(BIN)/dnc-edge ask "$(QUESTION)"
+
+test: .venv/dev.stamp lint
+	$(BIN)/pytest -m "not long"
+
+test-long: .venv/dev.stamp
+	$(BIN)/pytest -m long --timeout=3600
+
+bench: .venv/dev.stamp
+	$(BIN)/python -m dnc_edge.bench.plans
+
+lint: .venv/dev.stamp
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+clean:
+	rm -rf .venv build *.egg-info
+
+.venv/bin/pip:
+	$(PYTHON) -m venv .venv
+
+# llama-cpp-python is compiled here once, in about five minutes on two cores.
+.venv/ask.stamp: .venv/bin/pip pyproject.toml constraints.txt
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable ".[gguf]"
+	touch $@
+
+.venv/dev.stamp: .venv/bin/pip pyproject.toml constraints.txt
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable ".[dev]"
+	touch $@ .venv/ask.stamp

@@ -1,0 +1,172 @@
+"""Options that several commands share, and how their text becomes settings."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import shlex
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from dnc_edge import config
+from dnc_edge.errors import ExtraMissing, InputError, UsageError
+
+_HELP = {setting.name: setting.metadata["help"] for setting in fields(config.Settings)}
+
+
+def _option(name: str, *flags: str) -> Any:
+    return typer.Option(*(flags or (f"--{name.replace('_', '-')}",)), help=_HELP[name], show_default=False)
+
+
+Text = Annotated[str | None, typer.Argument(metavar="[QUESTION]", help="The question; - or nothing reads stdin.")]
+File = Annotated[Path | None, typer.Option("--file", "-f", help="Read the question from a file.")]
+Context = Annotated[Path | None, typer.Option("--context", "-c", help="File with the passage the question is about.")]
+Student = Annotated[str | None, _option("student", "--student", "-s")]
+Level = Annotated[str | None, _option("level")]
+Decomposer = Annotated[str | None, _option("decomposer", "--decomposer", "-d")]
+Solver = Annotated[str | None, _option("solver", "--solver", "-S")]
+Strategy = Annotated[str | None, _option("strategy")]
+Mode = Annotated[str | None, _option("mode")]
+MaxSubquestions = Annotated[int | None, _option("max_subquestions", "--max-subquestions", "-n")]
+Temperature = Annotated[float | None, _option("temperature", "--temperature", "-t")]
+TopP = Annotated[float | None, _option("top_p")]
+Seed = Annotated[int | None, _option("seed")]
+MaxTokens = Annotated[int | None, _option("max_tokens")]
+Timeout = Annotated[float | None, _option("timeout")]
+Threads = Annotated[int | None, _option("threads")]
+Fallback = Annotated[str | None, _option("fallback")]
+SolverOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--solver-option", "-o", metavar="KEY=VALUE", help="Field for the remote solver's request; JSON or text."
+    ),
+]
+Price = Annotated[
+    tuple[float, float] | None,
+    typer.Option("--price", metavar="IN OUT", help="Dollars per million input and output tokens; `paper`: see docs."),
+]
+LocalPrice = Annotated[
+    str | None,
+    typer.Option("--local-price", metavar="DOLLARS", help="Dollars per second of local work [default: 0], or `paper`."),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print the record as one line of JSON.")]
+Events = Annotated[bool, typer.Option("--events", help="Print the event stream as JSON lines.")]
+NoStream = Annotated[bool, typer.Option("--no-stream", help="Print only when everything is there.")]
+Edit = Annotated[bool, typer.Option("--edit", "-e", help="Open the plan in $EDITOR before anything is paid.")]
+
+
+def prices(price: tuple[float, float] | None, local_price: str | None) -> Any:
+    """`Prices` of the two price options.
+
+    Raises:
+        UsageError: the local price is neither a number nor `paper`, or a price is negative.
+    """
+    from dnc_edge.pricing import Prices
+
+    if price is not None and min(price) < 0:
+        raise UsageError("--price: a price cannot be negative")
+    if local_price in (None, "paper"):
+        return Prices(price, "paper" if local_price else 0.0)
+    try:
+        return Prices(price, float(local_price))
+    except ValueError:
+        raise UsageError(f"--local-price: {local_price!r} is neither a number nor paper") from None
+
+
+def solver_options(options: Sequence[str] | None) -> dict[str, Any]:
+    """Fields of `--solver-option key=value`; a value is JSON where it can be, else text.
+
+    Raises:
+        UsageError: an option has no "=".
+    """
+    fields_: dict[str, Any] = {}
+    for option in options or ():
+        key, equals, value = option.partition("=")
+        if not equals or not key:
+            raise UsageError(f"--solver-option {option!r}: write key=value")
+        try:
+            fields_[key] = json.loads(value)
+        except json.JSONDecodeError:
+            fields_[key] = value
+    return fields_
+
+
+def read_question(text: str | None, file: Path | None) -> str:
+    """The question from the argument, a file or stdin.
+
+    Raises:
+        UsageError: none of them gives one, or two do.
+        InputError: the file or stdin cannot be read as UTF-8.
+    """
+    if text is not None and file is not None:
+        raise UsageError("a question was given twice: as an argument and with --file")
+    if file is not None:
+        return read_text(file).strip()
+    if text not in (None, "-"):
+        return str(text).strip()
+    if text is None and sys.stdin.isatty():
+        raise UsageError("there is no question", hint='try: dnc-edge ask "..." or dnc-edge ask --help')
+    try:
+        return sys.stdin.buffer.read().decode("utf-8-sig").strip()
+    except UnicodeDecodeError as error:
+        raise InputError(f"stdin is not UTF-8 (byte {error.start})") from error
+
+
+def read_text(path: Path) -> str:
+    """A file's text.
+
+    Raises:
+        InputError: it cannot be read, or is not UTF-8.
+    """
+    try:
+        return path.read_bytes().decode("utf-8-sig")
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path} is not UTF-8 (byte {error.start})") from error
+
+
+def edited(question: str, plan: Sequence[str]) -> list[str]:
+    """The plan as a person leaves it in $EDITOR, one sub-question a line.
+
+    Raises:
+        UsageError: no editor is set, or it fails. InputError: what it leaves is no plan.
+    """
+    editor = os.environ.get("VISUAL") or os.environ.get("EDITOR")
+    if not editor:
+        raise UsageError("--edit needs an editor", hint="export EDITOR=nano")
+    head = f"// {question}\n// One sub-question a line; lines that begin with // are left out.\n"
+    with tempfile.NamedTemporaryFile("w", suffix=".plan.txt", delete=False, encoding="utf-8") as file:
+        file.write(head.replace("\n//", "\n//") + "".join(f"{line}\n" for line in plan))
+    path = Path(file.name)
+    try:
+        if subprocess.run([*shlex.split(editor), str(path)], check=False).returncode != 0:
+            raise UsageError(f"the editor {editor!r} failed; nothing was sent")
+        lines = [line.strip() for line in read_text(path).splitlines()]
+    except OSError as error:
+        raise UsageError(f"cannot start the editor {editor!r}: {error.strerror}") from error
+    finally:
+        path.unlink(missing_ok=True)
+    kept = [line for line in lines if line and not line.startswith("//")]
+    if not kept:
+        raise InputError("the edited plan is empty; nothing was sent", hint="to ask without a plan: --strategy single")
+    return kept
+
+
+def require(*packages: str, extra: str) -> None:
+    """Say in one line what to install, before anything heavy is imported.
+
+    Raises:
+        ExtraMissing: a package is not installed.
+    """
+    for package in packages:
+        if importlib.util.find_spec(package) is None:
+            raise ExtraMissing(package, extra)

@@ -1,0 +1,220 @@
+"""Decomposers: a question in, a plan out; a local student, any endpoint, recorded, gold, trivial or none."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Generator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Protocol
+
+from dnc_edge import parse, prompts
+from dnc_edge.endpoint import Endpoint
+from dnc_edge.engines import GREEDY, Sampling
+from dnc_edge.errors import InputError, SolverError
+from dnc_edge.pricing import Prices
+from dnc_edge.students.student import Student
+from dnc_edge.types import Plan, PlanDelta, Question, Record, SubQuestion, Usage
+
+Planning = Generator[PlanDelta | SubQuestion, None, Plan]
+
+
+class Decomposer(Protocol):
+    """Streams sub-questions as they come and returns the whole plan, measured.
+
+    Attributes:
+        name: as the command line writes it.
+        engine, level: of a local student; None for the others.
+    """
+
+    name: str
+    engine: str | None
+    level: str | None
+
+    def identity(self, question: Question) -> dict[str, Any]:
+        """What of it changes the question's plan; part of a record's key."""
+        ...
+
+    def decompose(self, question: Question) -> Planning:
+        """Break the question into sub-questions.
+
+        Raises:
+            SolverError, PromptTooLong, InputError: there is no plan to deliver.
+        """
+        ...
+
+    def next(self, question: Question, history: Sequence[tuple[str, str]]) -> Planning:
+        """The one sub-question to ask next, given those answered; an empty plan ends the asking."""
+        ...
+
+
+class StudentDecomposer:
+    """A local student. Decoding stops once `cap` sub-questions are whole; the last is kept as decoded."""
+
+    def __init__(
+        self, student: Student, *, cap: int | None = None, sampling: Sampling = GREEDY, prices: Prices | None = None
+    ) -> None:
+        self.student = student
+        self.cap = cap or student.manifest.max_subquestions
+        self.sampling = sampling
+        self.prices = prices or Prices()
+        self.name = f"student:{student.name}"
+        self.engine: str | None = student.engine.name
+        self.level: str | None = student.weights.level
+
+    def identity(self, question: Question) -> dict[str, Any]:
+        return {"student": self.student.weights.sha256, "cap": self.cap, "sampling": vars(self.sampling)}
+
+    def decompose(self, question: Question) -> Planning:
+        tokens = self.student.prompt("decompose", prompts.user_message(question.text, question.context))
+        return self._decode(tokens, cap=self.cap)
+
+    def next(self, question: Question, history: Sequence[tuple[str, str]]) -> Planning:
+        # What was asked so far stands where the student's own plan would: it goes on from there.
+        tokens = self.student.prompt("decompose", prompts.user_message(question.text, question.context))
+        asked = [subquestion for subquestion, _ in history]
+        tokens += self.student.tokenizer.encode("".join(subquestion + "\n" for subquestion in asked))
+        plan = yield from self._decode(tokens, cap=1)
+        fresh = parse.without_repeats([*asked, *plan.subquestions])[len(parse.without_repeats(asked)) :]
+        return replace(plan, subquestions=tuple(fresh))
+
+    def _decode(self, tokens: list[int], *, cap: int) -> Planning:
+        limit = self.student.manifest.roles["decompose"].max_tokens
+        generation = self.student.generate(tokens, max_tokens=limit, sampling=self.sampling)
+        told = 0
+        for piece in generation:
+            yield PlanDelta(piece)
+            if "\n" in piece:
+                whole = parse.plan(generation.text.rpartition("\n")[0], cap=cap).subquestions
+                for number in range(told, len(whole)):
+                    yield SubQuestion(number + 1, whole[number])
+                told = len(whole)
+                if told >= cap:
+                    generation.stop()
+                    break
+        parsed = parse.plan(generation.text, cap=cap)
+        for number in range(told, len(parsed.subquestions)):
+            yield SubQuestion(number + 1, parsed.subquestions[number])
+        usage = generation.usage
+        return Plan(
+            subquestions=parsed.subquestions,
+            raw=generation.text,
+            repaired=parsed.repaired,
+            logprob=generation.mean_logprob,
+            usage=replace(usage, cost_usd=self.prices.of_local(usage)),
+        )
+
+
+class EndpointDecomposer:
+    """Any model behind an OpenAI-compatible endpoint: the papers' teachers and untrained baselines."""
+
+    engine: str | None = None
+    level: str | None = None
+
+    def __init__(self, endpoint: Endpoint, *, cap: int = 10, prices: Prices | None = None) -> None:
+        self.endpoint = endpoint
+        self.cap = cap
+        self.prices = prices or Prices()
+        self.name = endpoint.name
+
+    def identity(self, question: Question) -> dict[str, Any]:
+        return {**self.endpoint.identity(), "cap": self.cap}
+
+    def decompose(self, question: Question) -> Planning:
+        message = prompts.user_message(question.text, question.context)
+        return self._ask(prompts.DECOMPOSE.format(cap=self.cap), message, self.cap)
+
+    def next(self, question: Question, history: Sequence[tuple[str, str]]) -> Planning:
+        return self._ask(prompts.NEXT, prompts.dynamic_message(question.text, question.context, history), 1)
+
+    def _ask(self, instruction: str, message: str, cap: int) -> Planning:
+        stream = self.endpoint.stream(
+            [{"role": "system", "content": instruction}, {"role": "user", "content": message}]
+        )
+        while True:
+            try:
+                yield PlanDelta(next(stream))
+            except StopIteration as ended:
+                reply = ended.value
+                break
+        parsed = parse.plan(reply.text, cap=cap)
+        for number, subquestion in enumerate(parsed.subquestions, start=1):
+            yield SubQuestion(number, subquestion)
+        cost = self.prices.of(self.endpoint.model, self.endpoint.base_url, reply.usage)
+        usage = replace(reply.usage, cost_usd=cost)
+        return Plan(parsed.subquestions, raw=reply.text, repaired=parsed.repaired, usage=usage)
+
+
+class GivenDecomposer:
+    """Plans that exist already: recorded ones, gold ones, or the trivial one."""
+
+    engine: str | None = None
+    level: str | None = None
+
+    def __init__(self, name: str, plan_of: Callable[[Question], Sequence[str]]) -> None:
+        self.name = name
+        self._plan_of = plan_of
+
+    def identity(self, question: Question) -> dict[str, Any]:
+        # A file of plans may change under the same name, so the plan itself counts.
+        return {"given": list(self._plan_of(question))}
+
+    def decompose(self, question: Question) -> Planning:
+        subquestions = tuple(self._plan_of(question))
+        for number, subquestion in enumerate(subquestions, start=1):
+            yield SubQuestion(number, subquestion)
+        return Plan(subquestions, raw="\n".join(subquestions), usage=Usage(requests=0))
+
+    def next(self, question: Question, history: Sequence[tuple[str, str]]) -> Planning:
+        rest = tuple(self._plan_of(question))[len(history) : len(history) + 1]
+        for subquestion in rest:
+            yield SubQuestion(len(history) + 1, subquestion)
+        return Plan(rest, raw="\n".join(rest), usage=Usage(requests=0))
+
+
+def trivial() -> GivenDecomposer:
+    """The question's last sentence as the only sub-question: the baseline that any decomposer must beat."""
+
+    def last_sentence(question: Question) -> Sequence[str]:
+        return [re.split(r"(?<=[.!?])\s+", question.text.strip())[-1]]
+
+    return GivenDecomposer("trivial", last_sentence)
+
+
+def recorded(path: Path) -> GivenDecomposer:
+    """Plans of a JSONL file of records, found by question and context.
+
+    Raises:
+        InputError: the file cannot be read, or a line is no record.
+    """
+    plans: dict[tuple[str, str | None], tuple[str, ...]] = {}
+    try:
+        with path.open(encoding="utf-8") as lines:
+            for number, line in enumerate(lines, start=1):
+                if line.strip():
+                    record = Record.from_json(line, where=f"{path}, line {number}")
+                    plans[record.question, record.context] = record.subquestions or ()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"cannot read {path}: {error}") from error
+
+    def plan_of(question: Question) -> Sequence[str]:
+        try:
+            return plans[question.text, question.context]
+        except KeyError:
+            raise InputError(f"{path} holds no plan for the question {question.text[:60]!r}") from None
+
+    return GivenDecomposer(f"recorded:{path.name}", plan_of)
+
+
+def gold(plans: Mapping[str, Sequence[str]]) -> GivenDecomposer:
+    """A task's gold plans, by question."""
+
+    def plan_of(question: Question) -> Sequence[str]:
+        try:
+            return plans[question.text]
+        except KeyError:
+            raise SolverError(
+                f"there is no gold plan for the question {question.text[:60]!r}", code="no_gold_plan", stage="decompose"
+            ) from None
+
+    return GivenDecomposer("gold", plan_of)

@@ -1,0 +1,227 @@
+"""`Edge`: the Python API's one entry. Parts are made when first needed and shared."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dnc_edge.config import Settings, load
+from dnc_edge.engines.protocol import Sampling
+from dnc_edge.errors import InputError, UsageError
+from dnc_edge.pricing import Prices
+from dnc_edge.types import Event, Finished, Question, Record
+
+if TYPE_CHECKING:
+    from dnc_edge.decomposers import Decomposer
+    from dnc_edge.pipeline import Pipeline
+    from dnc_edge.solvers import Solver
+    from dnc_edge.students.student import Student
+
+LONGEST_QUESTION = 65_536
+
+
+class Edge:
+    """A decomposer and a solver, as the settings say.
+
+        with Edge(solver="openai:gpt-4o-mini") as edge:
+            record = edge.ask("Tom has 3 boxes of 12 eggs and uses 7. How many are left?")
+
+    Args:
+        settings: merged settings; None reads environment and file.
+        prices: how remote and local stages are priced.
+        solver_options: fields merged into every request to a remote solver.
+        **flags: single settings, over all other sources.
+
+    Raises:
+        UsageError: a setting is unknown or out of range.
+    """
+
+    def __init__(
+        self,
+        settings: Settings | None = None,
+        *,
+        prices: Prices | None = None,
+        solver_options: Mapping[str, Any] | None = None,
+        **flags: Any,
+    ) -> None:
+        self.settings = settings or load(flags)
+        self.prices = prices or Prices()
+        self.solver_options = dict(solver_options or {})
+        self._students: dict[str | None, Student] = {}
+        self._lock = threading.Lock()
+
+    def ask(self, question: str | Question, context: str | None = None) -> Record:
+        """Decompose and answer.
+
+        Args:
+            question: the text, or a `Question`.
+            context: the passage it is about.
+
+        Returns:
+            the record; its `error` is None.
+
+        Raises:
+            DncError: whatever the record tells of.
+        """
+        return _finished(self.stream(question, context))
+
+    def decompose(self, question: str | Question, context: str | None = None) -> Record:
+        """The plan alone: a record without an answer. Raises as `ask` does."""
+        return _finished(self.stream(question, context, solve=False))
+
+    def solve(self, question: str | Question, plan: Sequence[str], context: str | None = None) -> Record:
+        """Answer through sub-questions that are given. Raises as `ask` does."""
+        return _finished(self.stream(question, context, plan=plan))
+
+    def stream(
+        self,
+        question: str | Question,
+        context: str | None = None,
+        *,
+        plan: Sequence[str] | None = None,
+        solve: bool = True,
+    ) -> Iterator[Event]:
+        """Events of one question; the last is `Finished`, whose record may hold an error.
+
+        Raises:
+            InputError: the question is empty or too long.
+            StudentError, ExtraMissing, UsageError: a part cannot be made.
+        """
+        asked = question if isinstance(question, Question) else Question(question, context)
+        check_question(asked)
+        pipeline = self.pipeline(decompose=plan is None, solve=solve)
+        if pipeline.solver and not pipeline.solver.small:
+            # The SDK's import and the TLS set-up run while the student decodes.
+            threading.Thread(target=_quietly, args=(pipeline.solver.prepare,), daemon=True).start()
+        yield from pipeline.stream(asked, plan)
+
+    def pipeline(self, *, decompose: bool = True, solve: bool = True) -> Pipeline:
+        """The strategy with its parts, made now."""
+        from dnc_edge.pipeline import Pipeline
+
+        settings = self.settings
+        single = settings.strategy == "single" or settings.decomposer == "none"
+        return Pipeline(
+            strategy="single" if single and solve else "static" if not solve else settings.strategy,  # type: ignore[arg-type]
+            decomposer=self.decomposer if decompose and not (single and solve) else None,
+            solver=self.solver if solve else None,
+            mode=settings.mode,  # type: ignore[arg-type]
+            prices=self.prices,
+        )
+
+    @functools.cached_property
+    def decomposer(self) -> Decomposer:
+        from dnc_edge import decomposers
+
+        spec = self.settings.decomposer or f"student:{self.settings.student or ''}"
+        kind, _, rest = spec.partition(":")
+        cap = self.settings.max_subquestions
+        if kind == "student":
+            return decomposers.StudentDecomposer(
+                self.student(rest or self.settings.student), cap=cap, sampling=self._sampling, prices=self.prices
+            )
+        if kind == "recorded" and rest:
+            return decomposers.recorded(Path(rest))
+        if spec == "trivial":
+            return decomposers.trivial()
+        if kind in ("openai", "http", "https"):
+            return decomposers.EndpointDecomposer(self._endpoint(spec, {}), cap=cap or 10, prices=self.prices)
+        raise UsageError(
+            f"unknown decomposer {spec!r}",
+            hint="choose from: student:NAME, openai:MODEL, http://host:port/v1#MODEL, recorded:FILE, trivial, none",
+        )
+
+    @functools.cached_property
+    def solver(self) -> Solver:
+        from dnc_edge.solvers import EndpointSolver, FallbackSolver
+
+        spec = self.settings.solver
+        kind, _, rest = spec.partition(":")
+        if kind == "local":
+            return self._local_solver(rest or self.settings.student)
+        if kind not in ("openai", "http", "https"):
+            raise UsageError(
+                f"unknown solver {spec!r}",
+                hint="choose from: openai:MODEL, http://host:port/v1#MODEL, local, local:STUDENT",
+            )
+        remote = EndpointSolver(self._endpoint(spec, self.solver_options), self.prices)
+        if self.settings.fallback:
+            return FallbackSolver(remote, lambda: self._local_solver(self.settings.student))
+        return remote
+
+    def student(self, name: str | None = None) -> Student:
+        """A local student, loaded once."""
+        from dnc_edge.students.student import Student
+
+        with self._lock:
+            if name not in self._students:
+                self._students[name] = Student.open(name, level=self.settings.level, threads=self.settings.threads)
+            return self._students[name]
+
+    def close(self) -> None:
+        """Free the students. Calling it twice is harmless."""
+        with self._lock:
+            for student in self._students.values():
+                student.close()
+            self._students.clear()
+
+    def __enter__(self) -> Edge:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def _sampling(self) -> Sampling:
+        return Sampling(self.settings.temperature, self.settings.top_p, self.settings.seed)
+
+    def _local_solver(self, name: str | None) -> Solver:
+        from dnc_edge.solvers import LocalSolver
+
+        return LocalSolver(self.student(name), sampling=self._sampling, prices=self.prices)
+
+    def _endpoint(self, spec: str, options: Mapping[str, Any]) -> Any:
+        from dnc_edge.endpoint import Deadlines, Endpoint
+
+        settings = self.settings
+        return Endpoint.parse(
+            spec,
+            max_tokens=settings.max_tokens,
+            temperature=settings.temperature,
+            options=options,
+            deadlines=Deadlines(read=min(60.0, settings.timeout), total=settings.timeout),
+        )
+
+
+def check_question(question: Question) -> None:
+    """Refuse what cannot be asked.
+
+    Raises:
+        InputError: the question is empty, or longer than 65,536 characters.
+    """
+    if not question.text.strip():
+        raise InputError("the question is empty")
+    if len(question.text) > LONGEST_QUESTION:
+        raise InputError(
+            f"the question has {len(question.text):,} characters; at most {LONGEST_QUESTION:,} can be asked",
+            hint="a long passage belongs in the context, not in the question",
+        )
+
+
+def _finished(events: Iterator[Event]) -> Record:
+    for event in events:
+        if isinstance(event, Finished):
+            if event.error:
+                raise event.error
+            return event.record
+    raise AssertionError("a strategy ended without a record")
+
+
+def _quietly(action: Any) -> None:
+    """Preparation is a head start: what fails in it fails again, and is told, where it counts."""
+    with contextlib.suppress(Exception):
+        action()

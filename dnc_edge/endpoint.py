@@ -1,0 +1,318 @@
+"""A model behind an OpenAI-compatible endpoint: streaming, deadlines, retries, usage.
+
+No client is made and no key is asked for until the first request. The SDK's own retries are off: the
+policy of `dnc_edge.retry` is the only one.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Generator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from dnc_edge.errors import DncError, SolverError, UsageError
+from dnc_edge.retry import Retry
+from dnc_edge.types import Usage
+
+Messages = Sequence[Mapping[str, str]]
+
+
+@dataclass(frozen=True)
+class Reply:
+    """A complete reply and what it cost (dollars are added by whoever knows the price)."""
+
+    text: str
+    finish_reason: str
+    usage: Usage
+
+
+@dataclass(frozen=True)
+class Deadlines:
+    """Seconds to connect, between two pieces of a reply, and for the whole of one attempt."""
+
+    connect: float = 10.0
+    read: float = 60.0
+    total: float = 300.0
+
+
+@dataclass
+class Endpoint:
+    """One model at one address.
+
+    Args:
+        model: its name there.
+        base_url: None is OpenAI (or OPENAI_BASE_URL); its key is OPENAI_API_KEY. A key for any other address
+            is read from DNC_EDGE_API_KEY, so that no key goes where it was not meant to.
+        max_tokens: output tokens asked for at most.
+        options: merged into the request; None as a value leaves a field out.
+    """
+
+    model: str
+    base_url: str | None = None
+    max_tokens: int = 1024
+    temperature: float = 0.0
+    options: Mapping[str, Any] = field(default_factory=dict)
+    deadlines: Deadlines = Deadlines()
+    retry: Retry = field(default_factory=Retry)
+
+    def __post_init__(self) -> None:
+        self._client: Any = None
+        self._lock = threading.Lock()
+
+    @classmethod
+    def parse(cls, spec: str, **settings: Any) -> Endpoint:
+        """`openai:MODEL` or `http://host:port/v1#MODEL`.
+
+        Raises:
+            UsageError: it is neither.
+        """
+        kind, _, rest = spec.partition(":")
+        if kind == "openai" and rest:
+            return cls(rest, **settings)
+        url, _, model = spec.partition("#")
+        if kind in ("http", "https") and model:
+            return cls(model, base_url=url, **settings)
+        raise UsageError(f"{spec!r} names no model", hint="write openai:MODEL or http://host:port/v1#MODEL")
+
+    @property
+    def name(self) -> str:
+        return f"openai:{self.model}" if self.base_url is None else f"{self.base_url}#{self.model}"
+
+    def identity(self) -> dict[str, Any]:
+        """What of it changes an answer."""
+        return {
+            "model": self.model,
+            "base_url": self.base_url,
+            "max_tokens": self.max_tokens,
+            "temperature": self.temperature,
+            "options": dict(self.options),
+        }
+
+    def request(self, messages: Messages) -> dict[str, Any]:
+        """The body as sent."""
+        body: dict[str, Any] = {
+            "model": self.model,
+            "messages": [dict(message) for message in messages],
+            "max_tokens": self.max_tokens,
+            "temperature": self.temperature,
+            "stream": True,
+            "stream_options": {"include_usage": True},
+        }
+        if "max_completion_tokens" in self.options:
+            del body["max_tokens"]
+        body.update(self.options)
+        return {name: value for name, value in body.items() if value is not None}
+
+    def prepare(self) -> None:
+        """Import the SDK and make the client now, to do it while something else takes the time."""
+        self._connected()
+
+    def _connected(self) -> Any:
+        with self._lock:
+            if self._client is None:
+                import openai
+
+                key = os.environ.get("OPENAI_API_KEY" if self.base_url is None else "DNC_EDGE_API_KEY")
+                if not key and self.base_url is None:
+                    raise SolverError(
+                        "OPENAI_API_KEY is not set",
+                        hint="export OPENAI_API_KEY=..., or answer locally with --solver local",
+                        code="solver_no_key",
+                    )
+                timeout = openai.Timeout(self.deadlines.read, connect=self.deadlines.connect)
+                self._client = openai.OpenAI(
+                    api_key=key or "none", base_url=self.base_url, timeout=timeout, max_retries=0
+                )
+            return self._client
+
+    def stream(self, messages: Messages) -> Generator[str, None, Reply]:
+        """Text as it arrives; returns the whole reply.
+
+        A failed attempt is repeated as the policy says, but only while no text has been passed on.
+
+        Raises:
+            SolverError: no usable reply; `code` says why.
+        """
+        started = time.perf_counter()
+        attempt = 0
+        while True:
+            attempt += 1
+            passed_on = False
+            try:
+                attempt_stream = self._attempt(messages)
+                while True:
+                    try:
+                        text = next(attempt_stream)
+                    except StopIteration as ended:
+                        reply: Reply = ended.value
+                        break
+                    passed_on = True
+                    yield text
+            except SolverError as error:
+                pause = None if passed_on else self.retry.pause(attempt, error, error.retry_after)
+                if pause is None:
+                    raise
+                self.retry.sleep(pause)
+                continue
+            # The stage's time includes failed attempts and pauses: it is what the user waited.
+            first = reply.usage.first_token_seconds
+            waited = time.perf_counter() - started
+            before = waited - reply.usage.seconds
+            usage = replace(
+                reply.usage,
+                requests=attempt,
+                seconds=waited,
+                first_token_seconds=None if first is None else first + before,
+            )
+            return replace(reply, usage=usage)
+
+    def _attempt(self, messages: Messages) -> Generator[str, None, Reply]:
+        client = self._connected()
+        import openai
+
+        body = self.request(messages)
+        started = time.perf_counter()
+        first: float | None = None
+        parts: list[str] = []
+        refusal: list[str] = []
+        finish: str | None = None
+        usage: Any = None
+        chunk: Any = None
+        try:
+            # Fields that the SDK's signature lacks travel in extra_body.
+            with client.chat.completions.create(
+                model=body.pop("model"), messages=body.pop("messages"), stream=True, extra_body=body
+            ) as chunks:
+                for chunk in chunks:
+                    if time.perf_counter() - started > self.deadlines.total:
+                        raise _failure(f"no complete reply within {self.deadlines.total:g} s", "solver_timeout", True)
+                    if not hasattr(chunk, "choices"):
+                        raise _failure("the reply is not a chat completion", "solver_bad_reply", False)
+                    usage = getattr(chunk, "usage", None) or usage
+                    for choice in chunk.choices or []:
+                        finish = choice.finish_reason or finish
+                        delta = choice.delta
+                        if getattr(delta, "refusal", None):
+                            refusal.append(delta.refusal)
+                        if delta is not None and delta.content:
+                            first = first or time.perf_counter() - started
+                            parts.append(delta.content)
+                            yield delta.content
+        except DncError:
+            raise
+        except openai.APIError as error:
+            raise _translated(error, self.name) from error
+        except Exception as error:
+            # The transport and the JSON reader raise their own: a broken stream, a page instead of JSON.
+            raise _failure(
+                f"the reply broke off or is unreadable ({_brief(error)})", "solver_broken_reply", True
+            ) from error
+        if chunk is None:
+            raise SolverError(
+                f"{self.name} sent no chat completion",
+                hint="check that the address is an OpenAI-compatible API; it usually ends in /v1",
+                code="solver_bad_reply",
+            )
+        text = "".join(parts)
+        self._check(text, finish, "".join(refusal))
+        counted = _usage(usage, body_bytes=sum(len(m["content"].encode()) for m in messages), text=text)
+        measured = replace(counted, seconds=time.perf_counter() - started, first_token_seconds=first)
+        return Reply(text, finish or "stop", measured)
+
+    def _check(self, text: str, finish: str | None, refusal: str) -> None:
+        """What is cut, filtered, refused or empty is an error, never an answer."""
+        if refusal:
+            raise _failure(f"{self.name} refused: {refusal[:200]}", "solver_refused", False)
+        if finish == "length":
+            raise SolverError(
+                f"{self.name} was cut off at {self.max_tokens} tokens",
+                hint="raise it with --solver-option max_tokens=N",
+                code="solver_cut",
+                stage="solve",
+            )
+        if finish == "content_filter":
+            raise _failure(f"{self.name}'s reply was filtered by the provider", "solver_filtered", False)
+        if finish is None:
+            raise _failure("the reply ended before it was complete", "solver_broken_reply", True)
+        if not text.strip():
+            raise _failure(f"{self.name} sent an empty reply", "solver_empty", True)
+
+
+def _failure(message: str, code: str, retryable: bool) -> SolverError:
+    return SolverError(message, code=code, retryable=retryable)
+
+
+def _brief(error: BaseException) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:160]}"
+
+
+def _usage(usage: Any, *, body_bytes: int, text: str) -> Usage:
+    """The provider's counts; where it sends none, four bytes of UTF-8 to a token, marked as estimated."""
+    if usage is None or usage.prompt_tokens is None:
+        sent, received = -(-body_bytes // 4), -(-len(text.encode()) // 4)
+        return Usage(requests=1, input_tokens=sent, output_tokens=received, estimated=True)
+    prompt, completion = usage.prompt_tokens_details, usage.completion_tokens_details
+    return Usage(
+        requests=1,
+        input_tokens=usage.prompt_tokens,
+        cached_tokens=(prompt.cached_tokens if prompt else 0) or 0,
+        output_tokens=usage.completion_tokens or 0,
+        reasoning_tokens=(completion.reasoning_tokens if completion else 0) or 0,
+    )
+
+
+def _translated(error: Any, name: str) -> SolverError:
+    """The SDK's error as ours: what went wrong, whether trying again may help, what to do."""
+    import openai
+
+    status = getattr(error, "status_code", None)
+    hint = None
+    if isinstance(error, openai.APITimeoutError):
+        message, code, retryable = f"{name} did not answer in time", "solver_timeout", True
+    elif isinstance(error, openai.APIConnectionError):
+        cause = _brief(error.__cause__) if error.__cause__ else "connection error"
+        message, code, retryable = f"cannot reach {name} ({cause})", "solver_connection", True
+        hint = "is the server running, and the address right?"
+    elif status in (401, 403):
+        message, code, retryable = f"{name} refused the key (HTTP {status})", "solver_auth", False
+        hint = "check OPENAI_API_KEY (DNC_EDGE_API_KEY for an address of your own)"
+    elif status == 404:
+        message, code, retryable = f"{name}: no such model or path (HTTP 404)", "solver_not_found", False
+        hint = "check the model's name, and that the address ends in /v1"
+    elif status == 429:
+        message, code, retryable = f"{name} is rate limited (HTTP 429)", "solver_rate_limited", True
+    elif status is not None and (status >= 500 or status in (408, 409)):
+        message, code, retryable = f"{name} failed (HTTP {status})", "solver_server", True
+    elif status is not None:
+        message, code, retryable = (
+            f"{name} rejected the request (HTTP {status}): {_brief(error)}",
+            "solver_rejected",
+            False,
+        )
+    else:
+        message, code, retryable = f"{name}: {_brief(error)}", "solver_bad_reply", False
+    translated = SolverError(message, hint=hint, code=code, retryable=retryable)
+    response = getattr(error, "response", None)
+    if response is not None:
+        translated.retry_after = _retry_after(response.headers)
+    return translated
+
+
+def _retry_after(headers: Any) -> float | None:
+    """Seconds that the server asks to wait: retry-after-ms, or Retry-After in seconds or as a date."""
+    from email.utils import parsedate_to_datetime
+
+    try:
+        if milliseconds := headers.get("retry-after-ms"):
+            return float(milliseconds) / 1000
+        if (value := headers.get("retry-after")) is None:
+            return None
+        try:
+            return float(value)
+        except ValueError:
+            return parsedate_to_datetime(value).timestamp() - time.time()
+    except (TypeError, ValueError):
+        return None

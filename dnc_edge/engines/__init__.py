@@ -1,0 +1,5 @@
+"""Engines: token ids in, token ids out. An engine knows nothing of text, prompts or students."""
+
+from dnc_edge.engines.protocol import GREEDY, Engine, Request, Sampling, Step
+
+__all__ = ["GREEDY", "Engine", "Request", "Sampling", "Step"]

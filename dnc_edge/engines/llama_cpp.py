@@ -1,0 +1,207 @@
+"""llama.cpp behind the engine protocol, over its low-level API.
+
+The high-level `Llama` class adds about 0.8 ms a token of Python; here a token costs one `llama_decode`, a
+view on its logits and an argmax. The key-value cache keeps the last sequence, so a prompt that continues
+it (a calculation's result, the next turn) is decoded only from its end on. A prompt that merely begins
+alike is decoded whole: kernels round differently by batch size, and what came before must not change an answer.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import threading
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from dnc_edge.engines.protocol import Request, Step
+from dnc_edge.errors import ExtraMissing, StudentError
+
+try:
+    # The package's import reads this; it keeps native logs off stderr.
+    import llama_cpp.llama_cpp as llama
+    import numpy as np
+
+    from dnc_edge.engines.sampling import Sampler
+except ImportError as error:
+    raise ExtraMissing("llama-cpp-python", "gguf") from error
+
+
+def _silent(level: int, text: bytes, user_data: ctypes.c_void_p) -> None:
+    """llama.cpp speaks to stderr by itself; what matters comes back as errors."""
+
+
+# Kept for as long as the library may call it.
+_SILENT = llama.llama_log_callback(_silent)
+
+
+_ready = threading.Lock()
+_initialised = False
+
+
+def initialise() -> None:
+    """Start llama.cpp and keep its own words off stderr; once is enough."""
+    """Silence and start llama.cpp, once."""
+    global _initialised
+    with _ready:
+        if not _initialised:
+            llama.llama_log_set(_SILENT, ctypes.c_void_p(0))
+            llama.llama_backend_init()
+            _initialised = True
+
+
+class GgufModel:
+    """A loaded GGUF file: the weights and the vocabulary.
+
+    Raises:
+        StudentError: the file is not there, or llama.cpp cannot load it.
+    """
+
+    def __init__(self, path: Path, *, gpu_layers: int = 0, vocabulary_only: bool = False) -> None:
+        initialise()
+        check_gguf(path)
+        parameters = llama.llama_model_default_params()
+        parameters.n_gpu_layers = gpu_layers
+        parameters.vocab_only = vocabulary_only
+        self.path = path
+        self.pointer = llama.llama_model_load_from_file(os.fsencode(path), parameters)
+        if not self.pointer:
+            raise StudentError(
+                f"llama.cpp cannot load {path}",
+                hint="the file may be damaged, or newer than the installed llama-cpp-python",
+            )
+        self.vocabulary = llama.llama_model_get_vocab(self.pointer)
+        self.vocabulary_size = int(llama.llama_vocab_n_tokens(self.vocabulary))
+        self.trained_context = int(llama.llama_model_n_ctx_train(self.pointer))
+
+    def metadata(self, key: str) -> str | None:
+        """A metadata value as text, None where the file has none of that name."""
+        buffer = ctypes.create_string_buffer(65_536)
+        length = llama.llama_model_meta_val_str(self.pointer, key.encode(), buffer, len(buffer))
+        return buffer.value.decode("utf-8", errors="replace") if length >= 0 else None
+
+    def close(self) -> None:
+        if self.pointer:
+            llama.llama_model_free(self.pointer)
+            self.pointer = None
+
+
+def check_gguf(path: Path) -> None:
+    """Refuse what is plainly no GGUF before native code reads it.
+
+    Raises:
+        StudentError: the file is missing, not GGUF, or shorter than its header.
+    """
+    try:
+        with path.open("rb") as file:
+            head = file.read(24)
+    except OSError as error:
+        raise StudentError(f"cannot read {path}: {error.strerror}", hint="check the path") from error
+    if head[:4] != b"GGUF":
+        raise StudentError(f"{path} is not a GGUF file", hint="convert a checkpoint with: dnc-edge convert gguf")
+    if len(head) < 24:
+        raise StudentError(f"{path} is truncated", hint="copy or download it again")
+
+
+class LlamaCppEngine:
+    """One sequence at a time on one model; calls from several threads wait for each other.
+
+    Args:
+        model: the loaded file; the engine does not own it.
+        context: longest sequence in tokens; at most what the model was trained for by default.
+        threads: compute threads; None takes all cores this process may use.
+        batch: prompt tokens decoded at once.
+    """
+
+    name = "llama.cpp"
+
+    def __init__(
+        self, model: GgufModel, *, context: int | None = None, threads: int | None = None, batch: int = 512
+    ) -> None:
+        self.model = model
+        self.context = context or min(model.trained_context, 4096)
+        threads = threads or len(os.sched_getaffinity(0))
+        parameters = llama.llama_context_default_params()
+        parameters.n_ctx = self.context
+        parameters.n_batch = parameters.n_ubatch = batch
+        parameters.n_threads = parameters.n_threads_batch = threads
+        parameters.flash_attn_type = llama.LLAMA_FLASH_ATTN_TYPE_DISABLED
+        parameters.no_perf = True
+        self._pointer = llama.llama_init_from_model(model.pointer, parameters)
+        if not self._pointer:
+            raise StudentError(
+                f"llama.cpp cannot make a context of {self.context} tokens for {model.path}",
+                hint="ask for a smaller context",
+            )
+        self._memory = llama.llama_get_memory(self._pointer)
+        self._batch_size = batch
+        self._batch = llama.llama_batch_init(batch, 0, 1)
+        self._cached: list[int] = []
+        self._lock = threading.Lock()
+        self._cancelled: set[str] = set()
+
+    def run(self, requests: Iterable[Request]) -> Iterator[Step]:
+        for request in requests:
+            with self._lock:
+                yield from self._sequence(request)
+
+    def cancel(self, id: str) -> None:
+        self._cancelled.add(id)
+
+    def close(self) -> None:
+        with self._lock:
+            if self._pointer:
+                llama.llama_batch_free(self._batch)
+                llama.llama_free(self._pointer)
+                self._pointer = None
+
+    def _sequence(self, request: Request) -> Iterator[Step]:
+        if len(request.tokens) >= self.context:
+            yield Step(request.id, None, finish="too_long")
+            return
+        sampler = Sampler(request.sampling)
+        logits = self._prefill(list(request.tokens))
+        room = min(request.max_tokens, self.context - len(request.tokens))
+        try:
+            for made in range(1, room + 1):
+                token, logprob = sampler.choose(logits)
+                if token in request.stop_ids:
+                    yield Step(request.id, token, logprob, finish="stop")
+                    return
+                yield Step(request.id, token, logprob, finish="length" if made == room else None)
+                if made == room:
+                    return
+                if request.id in self._cancelled:
+                    yield Step(request.id, None, finish="cancelled")
+                    return
+                logits = self._decode([token], len(self._cached))
+        finally:
+            self._cancelled.discard(request.id)
+
+    def _prefill(self, tokens: list[int]) -> Any:
+        """Decode a prompt, from the end of the cached sequence if it continues that; logits after its last token."""
+        cached = len(self._cached)
+        shared = cached if cached < len(tokens) and tokens[:cached] == self._cached else 0
+        llama.llama_memory_seq_rm(self._memory, 0, shared, -1)
+        del self._cached[shared:]
+        for start in range(shared, len(tokens), self._batch_size):
+            logits = self._decode(tokens[start : start + self._batch_size], start)
+        return logits
+
+    def _decode(self, tokens: list[int], position: int) -> Any:
+        batch = self._batch
+        for index, token in enumerate(tokens):
+            batch.token[index] = token
+            batch.pos[index] = position + index
+            batch.n_seq_id[index] = 1
+            batch.seq_id[index][0] = 0
+            batch.logits[index] = 0
+        batch.logits[len(tokens) - 1] = 1
+        batch.n_tokens = len(tokens)
+        status = llama.llama_decode(self._pointer, batch)
+        if status != 0:
+            raise StudentError(f"llama.cpp failed to decode (status {status})", hint="ask for a smaller context")
+        self._cached.extend(tokens)
+        pointer = llama.llama_get_logits_ith(self._pointer, len(tokens) - 1)
+        return np.ctypeslib.as_array(pointer, shape=(self.model.vocabulary_size,))

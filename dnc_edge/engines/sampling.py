@@ -1,0 +1,38 @@
+"""Choose the next token from logits, with the log-probability it had."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dnc_edge.engines.protocol import Sampling
+
+Logits = NDArray[np.float32]
+
+
+class Sampler:
+    """The sampling of one request: its settings and its own random numbers."""
+
+    def __init__(self, sampling: Sampling) -> None:
+        self.sampling = sampling
+        self._rng = np.random.default_rng(sampling.seed) if sampling.temperature > 0 else None
+
+    def choose(self, logits: Logits) -> tuple[int, float]:
+        """(token id, log-probability under the unchanged model) for logits of shape [vocabulary]."""
+        top = int(logits.argmax())
+        # Shifted by the largest, so that exp cannot overflow.
+        log_total = float(np.log(np.exp(logits - logits[top]).sum()))
+        token = top if self._rng is None else self._draw(logits)
+        return token, float(logits[token] - logits[top]) - log_total
+
+    def _draw(self, logits: Logits) -> int:
+        assert self._rng is not None
+        scaled = logits.astype(np.float64) / self.sampling.temperature
+        probabilities = np.exp(scaled - scaled.max())
+        probabilities /= probabilities.sum()
+        order = np.argsort(-probabilities, kind="stable")
+        cumulative = np.cumsum(probabilities[order])
+        # The smallest set of likeliest tokens that reaches top_p; always at least one.
+        kept = int(np.searchsorted(cumulative, self.sampling.top_p * cumulative[-1])) + 1
+        chances = probabilities[order[:kept]]
+        return int(order[self._rng.choice(min(kept, len(order)), p=chances / chances.sum())])

@@ -1,0 +1,186 @@
+"""The one printer: commands print through it alone. Results on stdout, everything said about them on stderr."""
+
+from __future__ import annotations
+
+import json as jsons
+import re
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict
+from typing import Any, TextIO
+
+from dnc_edge.errors import DncError
+from dnc_edge.types import AnswerDelta, Event, Finished, Notice, PlanDelta, Record, SubQuestion
+
+# C0 and C1 control characters but tab and newline: a model's text must not drive the terminal.
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+
+
+def safe(text: str) -> str:
+    """Text from a model or a file as a terminal may show it."""
+    return _CONTROL.sub("", text)
+
+
+def print_json(value: Any, *, indent: int | None = None) -> None:
+    """One JSON value on stdout, as one line unless indented."""
+    print(jsons.dumps(value, ensure_ascii=False, indent=indent), flush=True)
+
+
+def print_text(text: str) -> None:
+    print(safe(text), flush=True)
+
+
+def note(text: str) -> None:
+    """A line for the person, on stderr."""
+    print(_dim(safe(text), sys.stderr), file=sys.stderr, flush=True)
+
+
+def print_error(error: DncError) -> None:
+    """One line: what is wrong, and what to do."""
+    hint = f"; {error.hint}" if error.hint else ""
+    print(f"dnc-edge: {safe(error.message)}{safe(hint)}".replace("\n", " "), file=sys.stderr, flush=True)
+
+
+def report(
+    events: Iterator[Event],
+    *,
+    json: bool = False,
+    as_events: bool = False,
+    live: bool = True,
+    indent: int | None = None,
+) -> None:
+    """Print the events of one question: as its record in JSON, as JSON lines, or for a person.
+
+    Args:
+        live: in a terminal, show sub-questions and answer as they come, not all at the end.
+
+    Raises:
+        DncError: the one that the record tells of, once the record is printed.
+    """
+    if as_events:
+        last = _show_events(events)
+    elif json:
+        last = next(event for event in events if isinstance(event, Finished))
+        print_json(last.record.to_dict(), indent=indent)
+    else:
+        last = _show(events, live and sys.stdout.isatty())
+    if last.error:
+        raise last.error
+
+
+def _show(events: Iterator[Event], live: bool) -> Finished:
+    view = _View(live)
+    for event in events:
+        match event:
+            case PlanDelta() if live:
+                view.plan_text(event.text)
+            case SubQuestion():
+                view.subquestion(event)
+            case AnswerDelta() if live:
+                view.answer_text(event.text)
+            case Notice():
+                view.end_line()
+                note(event.text)
+            case Finished():
+                view.finish(event.record)
+                return event
+            case _:
+                pass
+    raise AssertionError("a strategy ended without a record")
+
+
+def _show_events(events: Iterator[Event]) -> Finished:
+    for event in events:
+        if isinstance(event, Finished):
+            print_json({"event": "finished", "record": event.record.to_dict()})
+            return event
+        name = {
+            "PlanDelta": "plan_delta",
+            "SubQuestion": "subquestion",
+            "AnswerDelta": "answer_delta",
+            "Notice": "notice",
+        }
+        print_json({"event": name[type(event).__name__], **asdict(event)})
+    raise AssertionError("a strategy ended without a record")
+
+
+def summary(record: Record) -> str:
+    """One line: who planned and how fast, who solved, tokens, dollars, seconds."""
+    parts = []
+    plan, solve = record.usage.get("decompose"), record.usage.get("solve")
+    if plan and record.decomposer:
+        speed = f", {plan.output_tokens / plan.seconds:,.0f} tokens/s" if plan.seconds and plan.output_tokens else ""
+        parts.append(f"plan: {record.decomposer}{f' {record.level}' if record.level else ''}{speed}")
+    if solve and record.solver:
+        parts.append(f"answer: {record.solver}")
+    if record.usage:
+        total = sum(u.input_tokens for u in record.usage.values()), sum(u.output_tokens for u in record.usage.values())
+        about = "about " if any(usage.estimated for usage in record.usage.values()) else ""
+        parts.append(f"{about}{total[0]} + {total[1]} tokens")
+    parts.append("price unknown" if record.cost_usd is None else f"${record.cost_usd:.6f}".rstrip("0").rstrip("."))
+    parts.append(f"{record.seconds:.2f} s")
+    return " | ".join(parts)
+
+
+class _View:
+    """The terminal's picture of a run: a numbered plan, then the answer."""
+
+    def __init__(self, live: bool) -> None:
+        self.live = live
+        self._line = ""
+        self._lines = 0
+        self._in_answer = False
+        self._mid_line = False
+
+    def plan_text(self, text: str) -> None:
+        # A line is shown as it grows; when it turns out to be no sub-question it stays as decoded.
+        for character in safe(text):
+            if character == "\n":
+                self.end_line()
+            else:
+                if not self._mid_line:
+                    self._lines += 1
+                    self._write(_dim(f"  {self._lines}. ", sys.stdout))
+                self._write(character)
+
+    def subquestion(self, event: SubQuestion) -> None:
+        if not self.live:
+            print(f"  {event.number}. {safe(event.text)}", flush=True)
+        elif event.number > self._lines:
+            self._lines = event.number
+            self._write(_dim(f"  {event.number}. ", sys.stdout) + safe(event.text))
+            self.end_line()
+
+    def answer_text(self, text: str) -> None:
+        if not self._in_answer:
+            self.end_line()
+            self._in_answer = True
+            print(flush=True)
+        self._write(safe(text))
+
+    def finish(self, record: Record) -> None:
+        if record.text and not self._in_answer:
+            self.end_line()
+            print(("\n" if record.subquestions else "") + safe(record.text), flush=True)
+        self.end_line()
+        if record.subquestions == () and not record.text:
+            print("No decomposition", flush=True)
+        if record.solver and record.solver.startswith("student:") and record.answer is not None:
+            note("The answer comes from a small local model and is often wrong; --solver asks a capable one.")
+        if record.error is None:
+            note(summary(record))
+
+    def end_line(self) -> None:
+        if self._mid_line:
+            print(flush=True)
+            self._mid_line = False
+
+    def _write(self, text: str) -> None:
+        print(text, end="", flush=True)
+        self._mid_line = not text.endswith("\n")
+
+
+def _dim(text: str, stream: TextIO) -> str:
+    import os
+
+    return f"\x1b[2m{text}\x1b[0m" if stream.isatty() and "NO_COLOR" not in os.environ else text

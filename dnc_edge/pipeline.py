@@ -1,0 +1,180 @@
+"""The strategies: single, static, dynamic. Each is a stream of events that ends with a record.
+
+Blocking calls, the terminal's view, JSON, batch and benches are readers of this stream. What goes wrong
+in a stage ends the stream with a record that holds the error and everything got until then.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Generator, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+from dnc_edge import prompts
+from dnc_edge.decomposers import Decomposer
+from dnc_edge.errors import DncError
+from dnc_edge.pricing import Prices
+from dnc_edge.solvers import Mode, Solver
+from dnc_edge.types import Answer, Event, Finished, Plan, Question, Record, Usage, record_key
+
+Strategy = Literal["single", "static", "dynamic"]
+STRATEGIES: tuple[Strategy, ...] = ("single", "static", "dynamic")
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """A strategy with its parts.
+
+    Args:
+        strategy: "single" asks the solver alone; "static" decomposes once, then solves once; "dynamic"
+            lets decomposer and solver take turns (Divide-or-Conquer, section 5.4).
+        decomposer: None for "single".
+        solver: None to deliver plans only.
+        mode: how the solver answers without sub-questions: "cot" step by step, "direct" at once.
+    """
+
+    strategy: Strategy = "static"
+    decomposer: Decomposer | None = None
+    solver: Solver | None = None
+    mode: Mode = "cot"
+    prices: Prices = field(default_factory=Prices)
+
+    def key(self, question: Question, plan: Sequence[str] | None = None) -> str:
+        """Hash of everything that changes the answer; `plan` where it is given instead of decomposed."""
+        settings: dict[str, Any] = {
+            "question": question.text,
+            "context": question.context,
+            "prompt_version": prompts.VERSION,
+            "strategy": self.strategy,
+            "mode": self.mode,
+            "decomposer": None,
+            "solver": self.solver.identity() if self.solver else None,
+        }
+        if plan is not None:
+            settings["decomposer"] = {"given": list(plan)}
+        elif self.decomposer and self.strategy != "single":
+            settings["decomposer"] = self.decomposer.identity(question)
+        return record_key(settings)
+
+    def stream(self, question: Question, plan: Sequence[str] | None = None) -> Iterator[Event]:
+        """Run one question.
+
+        Args:
+            question: what to answer.
+            plan: sub-questions to solve through, in place of the decomposer's.
+
+        Yields:
+            events in order; the last one is `Finished`.
+        """
+        started = time.perf_counter()
+        partial = _Partial(self._blank(question, plan))
+        error: DncError | None = None
+        try:
+            if self.strategy == "dynamic" and plan is None:
+                yield from self._dynamic(question, partial)
+            else:
+                yield from self._static(question, plan, partial)
+        except DncError as raised:
+            raised.stage = raised.stage or partial.stage
+            error = raised
+        record = replace(partial.record, usage=partial.usage, seconds=time.perf_counter() - started)
+        costs = [usage.cost_usd for usage in partial.usage.values()]
+        known = [cost for cost in costs if cost is not None]
+        record = replace(record, cost_usd=sum(known) if len(known) == len(costs) else None)
+        if self.solver and not self.solver.small:
+            record = replace(record, price_date=self.prices.date())
+        yield Finished(record.with_error(error) if error else record, error)
+
+    def _blank(self, question: Question, plan: Sequence[str] | None) -> Record:
+        decomposer = self.decomposer if self.strategy != "single" and plan is None else None
+        return Record(
+            id=question.id or question_id(question),
+            question=question.text,
+            context=question.context,
+            key=self.key(question, plan),
+            strategy=self.strategy,
+            prompt_version=prompts.VERSION,
+            decomposer=decomposer.name if decomposer else None,
+            engine=decomposer.engine if decomposer else None,
+            level=decomposer.level if decomposer else None,
+            solver=self.solver.name if self.solver else None,
+        )
+
+    def _static(self, question: Question, given: Sequence[str] | None, partial: _Partial) -> Generator[Event]:
+        """Single, static, or a given plan: at most one decomposition, then at most one solver call."""
+        subquestions: Sequence[str] = given or ()
+        if given is not None:
+            partial.record = replace(partial.record, subquestions=tuple(given))
+        elif self.decomposer and self.strategy != "single":
+            partial.stage = "decompose"
+            plan = yield from self.decomposer.decompose(question)
+            partial.planned(plan)
+            subquestions = plan.subquestions
+        if self.solver:
+            partial.stage = "solve"
+            answer = yield from self.solver.solve(question, subquestions, self.mode)
+            partial.solved(answer)
+
+    def _dynamic(self, question: Question, partial: _Partial) -> Generator[Event]:
+        """Turns: the next sub-question given the answers so far, then its answer; then the conclusion."""
+        if self.decomposer is None or self.solver is None:
+            raise ValueError("dynamic takes a decomposer and a solver")
+        history: list[tuple[str, str]] = []
+        cap = self.decomposer.identity(question).get("cap", 10)
+        while len(history) < cap:
+            partial.stage = "decompose"
+            plan = yield from self.decomposer.next(question, history)
+            asked = tuple(asked for asked, _ in history)
+            partial.planned(replace(plan, subquestions=asked + plan.subquestions))
+            if not plan.subquestions:
+                break
+            partial.stage = "solve"
+            subquestion = prompts.substitute(plan.subquestions[0], [given for _, given in history])
+            step = yield from self.solver.step(question, history, subquestion)
+            history.append((plan.subquestions[0], " ".join(step.text.split())))
+            partial.solved(replace(step, answer=None, text="", subanswers=tuple(given for _, given in history)))
+        partial.stage = "solve"
+        answer = yield from (
+            self.solver.conclude(question, history) if history else self.solver.solve(question, (), self.mode)
+        )
+        partial.solved(replace(answer, subanswers=tuple(given for _, given in history)))
+
+
+class _Partial:
+    """The record as it grows, so that an error in one stage loses nothing of the other."""
+
+    def __init__(self, record: Record) -> None:
+        self.record = record
+        self.usage: dict[str, Usage] = {}
+        self.stage: str | None = None
+
+    def planned(self, plan: Plan) -> None:
+        self._spend("decompose", plan.usage)
+        self.record = replace(
+            self.record,
+            subquestions=plan.subquestions,
+            plan_logprob=plan.logprob,
+            repaired=self.record.repaired + plan.repaired,
+        )
+
+    def solved(self, answer: Answer) -> None:
+        self._spend("solve", answer.usage)
+        self.record = replace(
+            self.record,
+            answer=answer.answer,
+            text=answer.text or None,
+            subanswers=answer.subanswers,
+            finish_reason=answer.finish_reason,
+            solver=answer.solver or self.record.solver,
+        )
+
+    def _spend(self, stage: str, usage: Usage) -> None:
+        self.usage[stage] = self.usage[stage] + usage if stage in self.usage else usage
+
+
+def question_id(question: Question) -> str:
+    """An id for a question that has none: the same for the same text and passage."""
+    digest = hashlib.sha256(f"{question.text}\0{question.context or ''}".encode("utf-8", errors="surrogatepass"))
+    return f"q-{digest.hexdigest()[:10]}"

@@ -1,0 +1,47 @@
+"""One solver in place of another that fails."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+from dnc_edge.errors import SolverError
+from dnc_edge.solvers.protocol import History, Mode, Solver, Solving
+from dnc_edge.types import Notice, Question
+
+
+class FallbackSolver:
+    """Asks `first`; where that ends in an error, says so and asks the solver that `second` makes."""
+
+    small = False
+
+    def __init__(self, first: Solver, second: Callable[[], Solver]) -> None:
+        self.first = first
+        self._second = second
+        self.name = first.name
+
+    def identity(self) -> dict[str, Any]:
+        return {**self.first.identity(), "fallback": True}
+
+    def prepare(self) -> None:
+        self.first.prepare()
+
+    def solve(self, question: Question, plan: Sequence[str], mode: Mode) -> Solving:
+        return self._either(lambda solver: solver.solve(question, plan, mode))
+
+    def step(self, question: Question, history: History, subquestion: str) -> Solving:
+        return self._either(lambda solver: solver.step(question, history, subquestion))
+
+    def conclude(self, question: Question, history: History) -> Solving:
+        return self._either(lambda solver: solver.conclude(question, history))
+
+    def _either(self, ask: Callable[[Solver], Solving]) -> Solving:
+        try:
+            answer = yield from ask(self.first)
+            return answer
+        except SolverError as error:
+            second = self._second()
+            yield Notice(f"{error.message}; answered by {second.name} instead")
+            answer = yield from ask(second)
+            return replace(answer, solver=second.name)

@@ -1,0 +1,133 @@
+"""`student.json`: what a student is, what its files are, and how it must be prompted."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from dnc_edge.errors import StudentError
+
+FILENAME = "student.json"
+SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class Role:
+    """How one role is prompted: the template around the user message, and the most it may decode."""
+
+    template: str
+    prompt_version: str
+    max_tokens: int
+
+
+@dataclass(frozen=True)
+class WeightFile:
+    """One file of weights: for which engine, at which quantization level, with its checksum."""
+
+    file: str
+    engine: str
+    level: str
+    sha256: str
+    bytes: int
+
+
+@dataclass(frozen=True)
+class Probe:
+    """A prompt and the token ids that training saw for it."""
+
+    role: str
+    user: str
+    tokens: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Manifest:
+    name: str
+    roles: Mapping[str, Role]
+    files: tuple[WeightFile, ...]
+    default_level: str
+    context: int
+    max_subquestions: int
+    stop: tuple[str, ...]
+    probes: tuple[Probe, ...]
+    about: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+    def file(self, level: str | None = None, engine: str | None = None) -> WeightFile:
+        """The weight file of a level (the default one if None) and engine (any if None).
+
+        Raises:
+            StudentError: there is none; the levels that exist are named.
+        """
+        wanted = level or self.default_level
+        for weights in self.files:
+            if weights.level == wanted and engine in (None, weights.engine):
+                return weights
+        have = ", ".join(f"{weights.level} ({weights.engine})" for weights in self.files)
+        raise StudentError(
+            f"student {self.name} has no level {wanted}" + (f" for {engine}" if engine else ""),
+            hint=f"it has: {have}",
+        )
+
+
+def load(directory: Path) -> Manifest:
+    """Read and check a student directory's manifest.
+
+    Raises:
+        StudentError: there is no manifest, or it does not say what it must.
+    """
+    path = directory / FILENAME
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise StudentError(f"{directory} is not a student: it has no {FILENAME}") from error
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise StudentError(f"{path} is not JSON ({error})") from error
+    try:
+        if values["schema"] != SCHEMA:
+            raise ValueError(f"schema is {values['schema']!r}, this version reads {SCHEMA}")
+        manifest = Manifest(
+            name=values["name"],
+            roles={name: Role(**role) for name, role in values["roles"].items()},
+            files=tuple(WeightFile(**weights) for weights in values["files"]),
+            default_level=values["default_level"],
+            context=int(values["context"]),
+            max_subquestions=int(values["max_subquestions"]),
+            stop=tuple(values["stop"]),
+            probes=tuple(Probe(p["role"], p["user"], tuple(p["tokens"])) for p in values["probes"]),
+            about=values.get("about", {}),
+        )
+        for weights in manifest.files:
+            # A manifest may come from a stranger: it names files beside it and nothing else.
+            if not re.fullmatch(r"[\w][\w.-]*", weights.file) or not re.fullmatch(r"[0-9a-f]{64}", weights.sha256):
+                raise ValueError(f"file {weights.file!r} or its checksum is not well formed")
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        reason = f"{error} is missing" if isinstance(error, KeyError) else error
+        raise StudentError(f"{path} is not a valid manifest: {reason}") from error
+    return manifest
+
+
+def sha256_of(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def verified(directory: Path, weights: WeightFile) -> Path:
+    """Path of a weight file whose checksum holds.
+
+    Raises:
+        StudentError: it is missing, or is not the file that the manifest describes.
+    """
+    path = directory / weights.file
+    if not path.is_file():
+        raise StudentError(f"student file {path} is missing", hint="convert or pull the student again")
+    if path.stat().st_size != weights.bytes or sha256_of(path) != weights.sha256:
+        raise StudentError(
+            f"student file {path} is not the one its manifest describes (checksum differs)",
+            hint="it is damaged or was replaced; convert or pull the student again",
+        )
+    return path

@@ -1,0 +1,187 @@
+"""A student ready to decode: manifest, tokenizer and engine, checked against each other."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from dnc_edge.engines import GREEDY, Engine, Request, Sampling
+from dnc_edge.engines.protocol import Finish
+from dnc_edge.errors import PromptTooLong, StudentError
+from dnc_edge.students import manifest as manifests
+from dnc_edge.students.manifest import Manifest, WeightFile
+from dnc_edge.students.resolve import resolve
+from dnc_edge.students.tokenizer import Detokenizer, Tokenizer, encode_prompt
+from dnc_edge.types import Usage
+
+_ids = itertools.count(1)
+
+
+class Generation:
+    """One decoding run. Iterate it for text as it comes; afterwards it tells what it measured.
+
+    Attributes:
+        text: all text so far. tokens: the decoded ids so far, without the ending one.
+        finish: why it ended; "cancelled" after `stop()`; None while it runs.
+        logprob: sum over the decoded tokens, the ending one included; mean_logprob divides it.
+    """
+
+    def __init__(self, engine: Engine, tokenizer: Tokenizer, request: Request) -> None:
+        self._engine = engine
+        self._request = request
+        self._detokenizer = Detokenizer(tokenizer)
+        self.text = ""
+        self.tokens: list[int] = []
+        self.finish: Finish | None = None
+        self.logprob = 0.0
+        self._steps = 0
+        self._started = time.perf_counter()
+        self._first: float | None = None
+        self._ended: float | None = None
+
+    def __iter__(self) -> Iterator[str]:
+        steps = self._engine.run([self._request])
+        try:
+            for step in steps:
+                if self._first is None:
+                    self._first = time.perf_counter()
+                self.finish = step.finish
+                if step.finish == "too_long":
+                    raise PromptTooLong(
+                        f"the prompt has {len(self._request.tokens)} tokens and the student's context is "
+                        f"{self._engine.context}",
+                        hint="shorten the question or the passage",
+                    )
+                if step.token is not None:
+                    self.logprob += step.logprob
+                    self._steps += 1
+                    if step.finish != "stop":
+                        self.tokens.append(step.token)
+                        text = self._detokenizer.add(step.token)
+                        self.text += text
+                        if text:
+                            yield text
+                if self.finish == "cancelled":
+                    return
+            if tail := self._detokenizer.finish():
+                self.text += tail
+                yield tail
+        finally:
+            steps.close()  # type: ignore[attr-defined]
+            self._ended = time.perf_counter()
+
+    def stop(self) -> None:
+        """End the run early; what was decoded stays."""
+        self.finish = "cancelled"
+        self._engine.cancel(self._request.id)
+
+    @property
+    def mean_logprob(self) -> float | None:
+        return self.logprob / self._steps if self._steps else None
+
+    @property
+    def usage(self) -> Usage:
+        return Usage(
+            requests=1,
+            input_tokens=len(self._request.tokens),
+            output_tokens=self._steps,
+            seconds=(self._ended or time.perf_counter()) - self._started,
+            first_token_seconds=None if self._first is None else self._first - self._started,
+        )
+
+
+class Student:
+    """Decodes prompts of its roles. Made by `open`; close it, or use it in a `with`.
+
+    Attributes:
+        manifest: what it is. weights: the file in use. engine, tokenizer: what decodes.
+    """
+
+    def __init__(self, manifest: Manifest, weights: WeightFile, engine: Engine, tokenizer: Tokenizer) -> None:
+        self.manifest = manifest
+        self.weights = weights
+        self.engine = engine
+        self.tokenizer = tokenizer
+        self._stop_ids = frozenset(tokenizer.control(piece) for piece in manifest.stop)
+        self._check_probes()
+
+    @classmethod
+    def open(
+        cls,
+        name: str | None = None,
+        *,
+        level: str | None = None,
+        threads: int | None = None,
+        context: int | None = None,
+    ) -> Student:
+        """Load a student by name or path, its checksum and probes verified.
+
+        Args:
+            name: see `resolve`; None is the bundled student.
+            level: quantization level; None is the student's default.
+            threads: compute threads; None lets the engine choose.
+            context: longest sequence in tokens; None is what the student was trained for.
+
+        Raises:
+            StudentError: unknown, damaged, or not what trained it.
+            ExtraMissing: the engine's package is not installed.
+        """
+        directory = resolve(name)
+        manifest = manifests.load(directory)
+        weights = manifest.file(level, engine="llama.cpp")
+        path = manifests.verified(directory, weights)
+        return cls(manifest, weights, *_open_gguf(path, context or manifest.context, threads))
+
+    def _check_probes(self) -> None:
+        for probe in self.manifest.probes:
+            if tuple(self.prompt(probe.role, probe.user)) != probe.tokens:
+                raise StudentError(
+                    f"student {self.manifest.name} reads the prompt {probe.user[:40]!r} otherwise than in training",
+                    hint="its tokenizer and its manifest do not belong together; convert it again",
+                )
+
+    @property
+    def name(self) -> str:
+        return self.manifest.name
+
+    def prompt(self, role: str, user: str) -> list[int]:
+        """Token ids of a role's prompt around a user message.
+
+        Raises:
+            StudentError: the student was not trained for the role.
+        """
+        if role not in self.manifest.roles:
+            raise StudentError(
+                f"student {self.name} has no role {role}", hint=f"it has: {', '.join(self.manifest.roles)}"
+            )
+        return encode_prompt(self.tokenizer, self.manifest.roles[role].template, user)
+
+    def generate(self, tokens: list[int], *, max_tokens: int, sampling: Sampling = GREEDY) -> Generation:
+        """Continue token ids until an end token or `max_tokens`; iterate the result for its text."""
+        request = Request(
+            id=f"g{next(_ids)}",
+            tokens=tokens,
+            max_tokens=max_tokens,
+            stop_ids=self._stop_ids,
+            sampling=sampling,
+        )
+        return Generation(self.engine, self.tokenizer, request)
+
+    def close(self) -> None:
+        self.engine.close()
+
+    def __enter__(self) -> Student:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def _open_gguf(path: Path, context: int, threads: int | None) -> tuple[Engine, Tokenizer]:
+    from dnc_edge.engines.llama_cpp import GgufModel, LlamaCppEngine
+    from dnc_edge.students.tokenizer import GgufTokenizer
+
+    model = GgufModel(path)
+    return LlamaCppEngine(model, context=context, threads=threads), GgufTokenizer(model)

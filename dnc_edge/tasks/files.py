@@ -1,0 +1,65 @@
+"""Find and read the data sets, by name, under the folder that DNC_EDGE_DATA names."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from dnc_edge.errors import DataMissing, InputError
+
+# Break's longest decompositions and SQL fields exceed csv's 128 KB default.
+csv.field_size_limit(10_000_000)
+
+
+def data_path(name: str) -> Path:
+    """Path of the data file `name` ("gsm8k/test.jsonl"), gzip-compressed or not.
+
+    Raises:
+        DataMissing: DNC_EDGE_DATA is unset or holds no such file.
+    """
+    root = os.environ.get("DNC_EDGE_DATA")
+    if not root:
+        raise DataMissing(
+            f"data file {name} was asked for, but DNC_EDGE_DATA is not set",
+            hint="set DNC_EDGE_DATA to the folder that holds the data sets (see docs/data.md)",
+        )
+    for candidate in (Path(root, name), Path(root, name + ".gz")):
+        if candidate.is_file():
+            return candidate
+    raise DataMissing(
+        f"data file {name} is not in the folder that DNC_EDGE_DATA names",
+        hint="docs/data.md says where each data set comes from",
+    )
+
+
+def read_text(name: str) -> str:
+    path = data_path(name)
+    raw = path.read_bytes()
+    if path.suffix == ".gz":
+        raw = gzip.decompress(raw)
+    # Two Bamboogle questions hold broken UTF-8 from upstream.
+    return raw.decode("utf-8", errors="replace")
+
+
+def read_json(name: str) -> Any:
+    return json.loads(read_text(name))
+
+
+def read_jsonl(name: str) -> Iterator[dict[str, Any]]:
+    for number, line in enumerate(io.StringIO(read_text(name)), start=1):
+        if not line.strip():
+            continue
+        try:
+            yield json.loads(line)
+        except json.JSONDecodeError as error:
+            raise InputError(f"{name}, line {number}: not JSON ({error.msg})") from error
+
+
+def read_csv(name: str) -> Iterator[dict[str, str]]:
+    yield from csv.DictReader(io.StringIO(read_text(name)))

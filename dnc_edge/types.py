@@ -1,0 +1,235 @@
+"""What flows through dnc-edge: questions in, events on the way, records out. Frozen, and self-measuring."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
+from typing import Any
+
+from dnc_edge.errors import DncError, InputError
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class Question:
+    """A question, the passage it is about (if any), and an id that the caller chose (if any)."""
+
+    text: str
+    context: str | None = None
+    id: str | None = None
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What one stage cost.
+
+    Attributes:
+        requests: how many requests were made, retried ones included.
+        input_tokens, cached_tokens, output_tokens, reasoning_tokens: as the provider (or the local
+            engine) counts them; cached is a part of input, reasoning a part of output.
+        estimated: whether any count is ours, because the provider sent none.
+        seconds: wall time of the stage; first_token_seconds: until its first token, if there was one.
+        cost_usd: dollars; None where the price is unknown.
+    """
+
+    requests: int = 0
+    input_tokens: int = 0
+    cached_tokens: int = 0
+    output_tokens: int = 0
+    reasoning_tokens: int = 0
+    estimated: bool = False
+    seconds: float = 0.0
+    first_token_seconds: float | None = None
+    cost_usd: float | None = 0.0
+
+    def __add__(self, other: Usage) -> Usage:
+        known = self.cost_usd is not None and other.cost_usd is not None
+        return Usage(
+            requests=self.requests + other.requests,
+            input_tokens=self.input_tokens + other.input_tokens,
+            cached_tokens=self.cached_tokens + other.cached_tokens,
+            output_tokens=self.output_tokens + other.output_tokens,
+            reasoning_tokens=self.reasoning_tokens + other.reasoning_tokens,
+            estimated=self.estimated or other.estimated,
+            seconds=self.seconds + other.seconds,
+            first_token_seconds=self.first_token_seconds if self.requests else other.first_token_seconds,
+            cost_usd=(self.cost_usd or 0.0) + (other.cost_usd or 0.0) if known else None,
+        )
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a decomposer delivers: sub-questions in order; empty where it said that none are needed.
+
+    Attributes:
+        raw: the text as decoded. repaired: how many lines needed mending or were left out.
+        logprob: mean log-probability of the decoded tokens, where the decomposer tells.
+    """
+
+    subquestions: tuple[str, ...]
+    raw: str = ""
+    repaired: int = 0
+    logprob: float | None = None
+    usage: Usage = Usage()
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a solver delivers: the final answer, the sub-answers it gave on the way, the whole reply.
+
+    `solver` names who answered where that is not the solver that was asked (a fallback).
+    """
+
+    answer: str | None
+    text: str
+    subanswers: tuple[str, ...] = ()
+    finish_reason: str = "stop"
+    usage: Usage = Usage()
+    solver: str | None = None
+
+
+@dataclass(frozen=True)
+class RecordError:
+    code: str
+    stage: str | None
+    message: str
+    retryable: bool
+
+    @classmethod
+    def of(cls, error: DncError) -> RecordError:
+        return cls(error.code, error.stage, error.message, error.retryable)
+
+
+@dataclass(frozen=True)
+class Record:
+    """The one shape in which results are kept; a plan is a record without an answer.
+
+    `subquestions` is None where there was no decomposition stage, empty where the decomposer said that
+    none are needed. `key` is the hash of everything that changes the answer.
+    """
+
+    id: str
+    question: str
+    key: str
+    strategy: str
+    prompt_version: str
+    context: str | None = None
+    subquestions: tuple[str, ...] | None = None
+    subanswers: tuple[str, ...] | None = None
+    answer: str | None = None
+    text: str | None = None
+    finish_reason: str | None = None
+    decomposer: str | None = None
+    engine: str | None = None
+    level: str | None = None
+    solver: str | None = None
+    plan_logprob: float | None = None
+    repaired: int = 0
+    usage: Mapping[str, Usage] = field(default_factory=dict)
+    cost_usd: float | None = 0.0
+    price_date: str | None = None
+    seconds: float = 0.0
+    error: RecordError | None = None
+    schema: int = SCHEMA
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values in the documented order."""
+        values = asdict(self)
+        head = ("schema", "id", "question", "context")
+        return {name: values[name] for name in (*head, *(n for n in values if n not in (*head, "key")), "key")}
+
+    def to_json(self) -> str:
+        return json.dumps(self.to_dict(), ensure_ascii=False)
+
+    @classmethod
+    def from_json(cls, text: str, where: str = "record") -> Record:
+        """Read a record back; `where` names the file and line in errors.
+
+        Raises:
+            InputError: it is not a record of this schema.
+        """
+        try:
+            values = json.loads(text)
+        except json.JSONDecodeError as error:
+            raise InputError(f"{where}: not JSON ({error.msg})") from error
+        if not isinstance(values, dict) or values.get("schema") != SCHEMA:
+            raise InputError(
+                f"{where}: not a dnc-edge record of schema {SCHEMA}",
+                hint="write one with: dnc-edge decompose QUESTION --json",
+            )
+        known = {f.name for f in fields(cls)}
+        try:
+            kept = {name: value for name, value in values.items() if name in known}
+            for name in ("subquestions", "subanswers"):
+                if kept.get(name) is not None:
+                    kept[name] = _strings(kept[name], name)
+            kept["usage"] = {stage: Usage(**usage) for stage, usage in kept.get("usage", {}).items()}
+            if kept.get("error"):
+                kept["error"] = RecordError(**kept["error"])
+            record = cls(**kept)
+        except (TypeError, AttributeError) as error:
+            raise InputError(f"{where}: not a dnc-edge record ({error})") from error
+        if not isinstance(record.question, str) or not record.question.strip():
+            raise InputError(f"{where}: the record has no question")
+        return record
+
+    def with_error(self, error: DncError) -> Record:
+        return replace(self, error=RecordError.of(error))
+
+
+def _strings(values: Any, name: str) -> tuple[str, ...]:
+    if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
+        raise TypeError(f"{name} is not a list of strings")
+    return tuple(values)
+
+
+def record_key(settings: Mapping[str, Any]) -> str:
+    """Hash of the canonical JSON of everything that changes an answer."""
+    text = json.dumps(settings, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    return "sha256:" + hashlib.sha256(text.encode("utf-8")).hexdigest()
+
+
+# What a strategy yields, in order: deltas and sub-questions of the plan, deltas of the answer, the record.
+
+
+@dataclass(frozen=True)
+class PlanDelta:
+    """Text of the plan as it is decoded."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class SubQuestion:
+    """One whole sub-question of the delivered plan, numbered from 1."""
+
+    number: int
+    text: str
+
+
+@dataclass(frozen=True)
+class AnswerDelta:
+    """Text of the answer as it streams."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Notice:
+    """Something the user should know before the answer ("the solver failed; answering locally")."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Finished:
+    """The last event of every strategy; `error` is the one that the record tells of, if any."""
+
+    record: Record
+    error: DncError | None = None
+
+
+Event = PlanDelta | SubQuestion | AnswerDelta | Notice | Finished

@@ -1,0 +1,40 @@
+"""Fixtures: the data sets where they are, the bundled student, a place of one's own."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from dnc_edge.students.student import Student
+
+
+@pytest.fixture(autouse=True)
+def a_place_of_ones_own(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test reads the user's settings, students or keys."""
+    home = tmp_path_factory.mktemp("home")
+    for name in [name for name in os.environ if name.startswith(("DNC_EDGE_", "OPENAI_"))]:
+        if name not in ("DNC_EDGE_DATA", "DNC_EDGE_REQUIRE_DATA"):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("DNC_EDGE_STUDENTS", str(home / "students"))
+    monkeypatch.setenv("DNC_EDGE_CONFIG", str(home / "config.toml"))
+
+
+@pytest.fixture(scope="session")
+def data() -> Path:
+    """The data sets. Without them a test is skipped, unless DNC_EDGE_REQUIRE_DATA says that they must be here."""
+    folder = os.environ.get("DNC_EDGE_DATA")
+    if folder and Path(folder).is_dir():
+        return Path(folder)
+    if os.environ.get("DNC_EDGE_REQUIRE_DATA") == "1":
+        pytest.fail("DNC_EDGE_REQUIRE_DATA is 1, but DNC_EDGE_DATA names no folder")
+    pytest.skip("DNC_EDGE_DATA names no folder of data sets")
+
+
+@pytest.fixture(scope="session")
+def student() -> Iterator[Student]:
+    """The bundled student, loaded once."""
+    with Student.open() as opened:
+        yield opened

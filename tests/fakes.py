@@ -1,0 +1,119 @@
+"""Small stand-ins that make invariants testable in milliseconds; the real parts have tests of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from dnc_edge.engines import Request, Step
+from dnc_edge.errors import SolverError
+from dnc_edge.solvers.protocol import History, Mode, Solving
+from dnc_edge.students.manifest import Manifest, Role, WeightFile
+from dnc_edge.students.student import Student
+from dnc_edge.types import Answer, AnswerDelta, Question, Usage
+
+END = 256
+DECOMPOSE, PLAN, SOLVE, ANSWER = 257, 258, 259, 260
+CONTROLS = {"<|end|>": END, "<|decompose|>": DECOMPOSE, "<|plan|>": PLAN, "<|solve|>": SOLVE, "<|answer|>": ANSWER}
+
+
+class ByteTokenizer:
+    """A token per byte, and five control pieces."""
+
+    def encode(self, text: str) -> list[int]:
+        return list(text.encode())
+
+    def control(self, piece: str) -> int:
+        return CONTROLS[piece]
+
+    def bytes_of(self, token: int) -> bytes:
+        return bytes([token]) if token < 256 else b""
+
+    def is_end(self, token: int) -> bool:
+        return token == END
+
+
+class ScriptedEngine:
+    """Decodes the texts it was given, one for each request, a byte a step."""
+
+    name = "scripted"
+
+    def __init__(self, *texts: str, context: int = 10_000) -> None:
+        self.texts = list(texts)
+        self.context = context
+        self.requests: list[Request] = []
+        self.cancelled: set[str] = set()
+
+    def run(self, requests: Iterable[Request]) -> Iterator[Step]:
+        for request in requests:
+            self.requests.append(request)
+            if len(request.tokens) >= self.context:
+                yield Step(request.id, None, finish="too_long")
+                continue
+            tokens = [*self.texts.pop(0).encode(), END][: request.max_tokens]
+            for index, token in enumerate(tokens):
+                if request.id in self.cancelled:
+                    yield Step(request.id, None, finish="cancelled")
+                    break
+                last = index == request.max_tokens - 1
+                yield Step(request.id, token, -0.5, "stop" if token == END else "length" if last else None)
+
+    def cancel(self, id: str) -> None:
+        self.cancelled.add(id)
+
+    def close(self) -> None:
+        pass
+
+
+def scripted_student(*texts: str, context: int = 10_000, cap: int = 10) -> Student:
+    """A student that decodes `texts`."""
+    manifest = Manifest(
+        name="scripted",
+        roles={
+            "decompose": Role("<|decompose|> {user}<|plan|>", "1", 500),
+            "solve": Role("<|solve|> {user}<|answer|>", "1", 500),
+        },
+        files=(),
+        default_level="q8_0",
+        context=context,
+        max_subquestions=cap,
+        stop=("<|end|>",),
+        probes=(),
+    )
+    weights = WeightFile("scripted.gguf", "scripted", "q8_0", "0" * 64, 0)
+    return Student(manifest, weights, ScriptedEngine(*texts, context=context), ByteTokenizer())
+
+
+class ScriptedSolver:
+    """Answers with the texts it was given; None is a failure."""
+
+    name = "scripted"
+    small = False
+
+    def __init__(self, *replies: str | None) -> None:
+        self.replies = list(replies)
+        self.asked: list[tuple[str, tuple[str, ...]]] = []
+
+    def identity(self) -> dict[str, Any]:
+        return {"scripted": True}
+
+    def prepare(self) -> None:
+        pass
+
+    def solve(self, question: Question, plan: Sequence[str], mode: Mode) -> Solving:
+        return self._reply(mode, tuple(plan))
+
+    def step(self, question: Question, history: History, subquestion: str) -> Solving:
+        return self._reply("step", (subquestion,))
+
+    def conclude(self, question: Question, history: History) -> Solving:
+        return self._reply("conclude", tuple(answer for _, answer in history))
+
+    def _reply(self, kind: str, given: tuple[str, ...]) -> Solving:
+        self.asked.append((kind, given))
+        reply = self.replies.pop(0)
+        if reply is None:
+            raise SolverError("scripted failure", code="solver_server", retryable=True)
+        yield AnswerDelta(reply)
+        usage = Usage(requests=1, input_tokens=10, output_tokens=5, seconds=0.1, cost_usd=None)
+        return Answer(reply.rpartition(" ")[2], reply, usage=usage)

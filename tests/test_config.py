@@ -1,0 +1,48 @@
+"""Precedence: flag, environment, file, default; and one clear line for every bad value."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from dnc_edge import config
+from dnc_edge.errors import UsageError
+
+
+def write_file(text: str) -> None:
+    Path(os.environ["DNC_EDGE_CONFIG"]).write_text(text, encoding="utf-8")
+
+
+def test_defaults_without_any_source() -> None:
+    assert config.load({}, environment={}) == config.Settings()
+
+
+def test_flag_beats_environment_beats_file_beats_default() -> None:
+    write_file('solver = "openai:a"\nthreads = 3\ntemperature = 0.5\n')
+    environment = {"DNC_EDGE_SOLVER": "openai:b", "DNC_EDGE_THREADS": "4"}
+    settings = config.load({"solver": "openai:c", "threads": None}, environment=environment)
+    assert (settings.solver, settings.threads, settings.temperature, settings.top_p) == ("openai:c", 4, 0.5, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("flags", "environment", "file", "complaint"),
+    [
+        ({"strategy": "recursive"}, {}, "", "--strategy: unknown strategy 'recursive'"),
+        ({"mode": "loud"}, {}, "", "--mode: unknown mode 'loud'"),
+        ({"threads": 0}, {}, "", "--threads: 0 is out of range"),
+        ({"threads": 10_000}, {}, "", "--threads: 10000 is out of range"),
+        ({}, {"DNC_EDGE_TOP_P": "two"}, "", "DNC_EDGE_TOP_P: 'two' is not a number"),
+        ({}, {}, "theme = 'dark'", "there is no setting theme"),
+        ({}, {}, "threads = true", "True is not a number"),
+        ({}, {}, "threads =", "not TOML"),
+    ],
+)
+def test_a_bad_value_is_named_with_its_source(
+    flags: dict[str, object], environment: dict[str, str], file: str, complaint: str
+) -> None:
+    if file:
+        write_file(file)
+    with pytest.raises(UsageError, match=complaint.replace("(", r"\(")):
+        config.load(flags, environment=environment)

@@ -1,0 +1,268 @@
+"""Train a small Llama from scratch on both roles: the base on which adapters are trained.
+
+Own data and own loop, the same on CPU and GPU; whoever has a pretrained base skips this step.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from itertools import islice
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from dnc_edge.train import synthetic
+from dnc_edge.train.augment import Augmenter
+from dnc_edge.train.demonstrations import Demonstration
+from dnc_edge.train.examples import Encoder, Example, pair
+from dnc_edge.train.facts import write_facts
+from dnc_edge.train.leakage import TestSides
+
+
+@dataclass
+class BaseConfig:
+    """What `train base` does; the merged config is saved beside the weights."""
+
+    hidden_size: int = field(default=256, metadata={"help": "a multiple of 256, so that K-quants fit"})
+    layers: int = 12
+    feed_forward: int = 768
+    heads: int = 4
+    kv_heads: int = 4
+    context: int = 2048
+    epochs: float = 6
+    batch_tokens: int = field(default=6144, metadata={"help": "tokens a step, padding included"})
+    learning_rate: float = 3e-3
+    weight_decay: float = 0.05
+    warmup_steps: int = 100
+    optimizer: str = field(default="muon", metadata={"help": "muon (hidden matrices; AdamW for the rest) or adamw"})
+    prompt_weight: float = field(default=0.2, metadata={"help": "weight of the loss on prompts; completions have 1"})
+    subword_dropout: float = field(default=0.05, metadata={"help": "share of merges left out in half of the examples"})
+    names: float = field(default=0.6, metadata={"help": "share of demonstrations whose names are swapped"})
+    numbers: float = field(default=0.6, metadata={"help": "share of plans whose numbers are swapped"})
+    solve_share: float = field(default=0.25, metadata={"help": "share of solutions shown in an epoch"})
+    passage_share: float = field(default=0.35, metadata={"help": "share of plans over a passage shown in an epoch"})
+    synthetic_first: int = field(default=8_000, metadata={"help": "program-written problems in the first epoch"})
+    synthetic_last: int = field(default=1_500, metadata={"help": "the same in the last epoch"})
+    seed: int = 0
+
+
+def held_out(demonstration: Demonstration) -> bool:
+    """About 3 % of the training side, by id: for choosing between runs, never trained on."""
+    return hashlib.sha256(demonstration.id.encode()).digest()[0] < 8
+
+
+def epoch_examples(
+    demonstrations: list[Demonstration],
+    augmenter: Augmenter,
+    encoder: Encoder,
+    config: BaseConfig,
+    *,
+    epoch: int,
+    progress: float,
+) -> list[Example]:
+    """One epoch's examples, the same for the same seed; `progress` is 0 in the first epoch, 1 in the last."""
+    rng = Random(f"{config.seed}-{epoch}")
+    count = round(config.synthetic_first + (config.synthetic_last - config.synthetic_first) * progress)
+    written = list(islice(synthetic.problems(config.seed * 1000 + epoch), count))
+    examples: list[Example] = []
+
+    def add(demonstration: Demonstration, role: str, *, with_plan: bool = True) -> None:
+        shown = pair(demonstration, role, with_plan=with_plan)
+        if shown is None:
+            return
+        encoder.subword_sampling(config.subword_dropout if rng.random() < 0.5 else 0)
+        weight = 0 if demonstration.teacher == "program" else config.prompt_weight
+        example = encoder.example(role, *shown, prompt_weight=weight)
+        if example:
+            examples.append(example)
+
+    for demonstration in demonstrations + written:
+        program = demonstration.teacher == "program"
+        named = demonstration
+        if not program and rng.random() < config.names:
+            named = augmenter.names_swapped(demonstration, rng)
+        if demonstration.context is None or rng.random() < config.passage_share:
+            swap = not program and demonstration.context is None and rng.random() < config.numbers
+            add(augmenter.numbers_swapped(named, rng) if swap else named, "decompose")
+        if rng.random() < config.solve_share * (0.5 if program else 1):
+            add(named, "solve", with_plan=rng.random() < 0.6)
+    encoder.subword_sampling(0)
+    rng.shuffle(examples)
+    return examples
+
+
+def batches(examples: list[Example], batch_tokens: int, rng: Random) -> Iterator[list[Example]]:
+    """Batches of examples of like length, at most `batch_tokens` tokens with padding, in random order."""
+    ordered = sorted(examples, key=lambda example: len(example.tokens) + rng.random() * 8)
+    made: list[list[Example]] = [[]]
+    for example in ordered:
+        if made[-1] and (len(made[-1]) + 1) * len(example.tokens) > batch_tokens:
+            made.append([])
+        made[-1].append(example)
+    rng.shuffle(made)
+    yield from made
+
+
+def collate(batch: list[Example], device: str) -> tuple[Any, Any]:
+    """(tokens, weights), each [batch, longest], padded on the right with weight 0."""
+    import torch
+
+    longest = max(len(example.tokens) for example in batch)
+    tokens = torch.zeros(len(batch), longest, dtype=torch.long)
+    weights = torch.zeros(len(batch), longest)
+    for row, example in enumerate(batch):
+        tokens[row, : len(example.tokens)] = torch.tensor(example.tokens)
+        weights[row, : len(example.weights)] = torch.tensor(example.weights)
+    return tokens.to(device), weights.to(device)
+
+
+def weighted_loss(model: Any, tokens: Any, weights: Any) -> tuple[Any, Any]:
+    """(sum of weighted losses, sum of weights); padding sits right of everything that is predicted."""
+    import torch
+
+    with torch.autocast(tokens.device.type, torch.bfloat16):
+        logits = model(input_ids=tokens).logits[:, :-1]
+    losses = torch.nn.functional.cross_entropy(logits.flatten(0, 1).float(), tokens[:, 1:].flatten(), reduction="none")
+    flat = weights[:, 1:].flatten()
+    return (losses * flat).sum(), flat.sum()
+
+
+def optimizers(model: Any, config: BaseConfig) -> list[Any]:
+    import torch
+
+    hidden = [p for name, p in model.named_parameters() if p.ndim == 2 and "embed" not in name]
+    others = [p for name, p in model.named_parameters() if p.ndim != 2 or "embed" in name]
+    if config.optimizer == "adamw":
+        hidden, others = [], hidden + others
+    adamw = torch.optim.AdamW(others, lr=config.learning_rate, betas=(0.9, 0.95), weight_decay=0.01)
+    if not hidden:
+        return [adamw]
+    muon = torch.optim.Muon(
+        hidden, lr=config.learning_rate, weight_decay=config.weight_decay, momentum=0.95, adjust_lr_fn="match_rms_adamw"
+    )
+    return [muon, adamw]
+
+
+def new_model(config: BaseConfig, vocabulary: int, eos: int) -> Any:
+    import torch
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    torch.manual_seed(config.seed)
+    return LlamaForCausalLM(
+        LlamaConfig(
+            vocab_size=vocabulary,
+            hidden_size=config.hidden_size,
+            intermediate_size=config.feed_forward,
+            num_hidden_layers=config.layers,
+            num_attention_heads=config.heads,
+            num_key_value_heads=config.kv_heads,
+            max_position_embeddings=config.context,
+            tie_word_embeddings=True,
+            bos_token_id=1,
+            eos_token_id=eos,
+            pad_token_id=3,
+        )
+    )
+
+
+def base(
+    demonstrations: list[Demonstration], tokenizer: Any, out: Path, config: BaseConfig, *, log: Path | None = None
+) -> dict[str, float]:
+    """Train from scratch and save a Hugging Face checkpoint.
+
+    Args:
+        demonstrations: the training side; held-out ones are kept apart by id.
+        tokenizer: a fast tokenizer with the pieces of `train/tokenizer.py`.
+        out: directory of the checkpoint, with the merged config beside it.
+        config: sizes and schedule.
+        log: JSONL file that takes a line every 20 steps.
+
+    Returns:
+        tokens, steps, seconds and the last held-out loss on plans.
+
+    Raises:
+        InputError: a demonstration is on a frozen test side.
+    """
+    import torch
+
+    TestSides.load().refuse(demonstrations)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    training = [d for d in demonstrations if not held_out(d)]
+    encoder = Encoder(tokenizer, limit=config.context)
+    model = new_model(config, len(tokenizer), tokenizer.eos_token_id).to(device)
+    augmenter = Augmenter(d for d in training if d.context is None)
+    validation = [
+        encoder.example("decompose", *shown, prompt_weight=0.0)
+        for d in demonstrations
+        if held_out(d) and d.subquestions and d.context is None and (shown := pair(d, "decompose"))
+    ]
+    validation_batches = list(batches([e for e in validation if e], config.batch_tokens, Random(0)))
+
+    def held_out_loss() -> float:
+        model.eval()
+        with torch.no_grad():
+            sums = [weighted_loss(model, *collate(batch, device)) for batch in validation_batches]
+        model.train()
+        return float(sum(s for s, _ in sums) / sum(w for _, w in sums))
+
+    steppers = optimizers(model, config)
+    rates = [[group["lr"] for group in stepper.param_groups] for stepper in steppers]
+    whole, tokens_seen, steps, started = math.ceil(config.epochs), 0, 0, time.monotonic()
+    running: list[float] = []
+    for epoch in range(whole):
+        examples = epoch_examples(training, augmenter, encoder, config, epoch=epoch, progress=epoch / max(1, whole - 1))
+        planned = list(batches(examples, config.batch_tokens, Random(f"{config.seed}-order-{epoch}")))
+        for index, batch in enumerate(planned):
+            # Progress by epoch, so that epochs of different lengths share one schedule.
+            done = min(1.0, (epoch + index / len(planned)) / config.epochs)
+            if done >= 1.0:
+                break
+            scale = min(1.0, (steps + 1) / config.warmup_steps) * (0.5 + 0.5 * math.cos(math.pi * done))
+            for stepper, base_rates in zip(steppers, rates, strict=True):
+                for group, rate in zip(stepper.param_groups, base_rates, strict=True):
+                    group["lr"] = rate * max(scale, 0.01)
+            tokens, weights = collate(batch, device)
+            loss_sum, weight_sum = weighted_loss(model, tokens, weights)
+            (loss_sum / weight_sum).backward()
+            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            for stepper in steppers:
+                stepper.step()
+                stepper.zero_grad(set_to_none=True)
+            steps += 1
+            tokens_seen += sum(len(example.tokens) for example in batch)
+            running.append(float(loss_sum.detach() / weight_sum))
+            if log and steps % 20 == 0:
+                line: dict[str, float] = {
+                    "step": steps,
+                    "epoch": round(epoch + index / len(planned), 3),
+                    "loss": round(sum(running) / len(running), 4),
+                    "tokens": tokens_seen,
+                    "seconds": round(time.monotonic() - started, 1),
+                }
+                if steps % 200 == 0:
+                    line["held_out"] = round(held_out_loss(), 4)
+                running.clear()
+                with log.open("a", encoding="utf-8") as lines:
+                    lines.write(json.dumps(line) + "\n")
+        model.save_pretrained(out)
+        tokenizer.save_pretrained(out)
+    figures = {
+        "tokens": tokens_seen,
+        "steps": steps,
+        "seconds": round(time.monotonic() - started, 1),
+        "held_out_loss": round(held_out_loss(), 4),
+    }
+    training_facts = {"base": asdict(config), "figures": figures, "torch": torch.__version__, "data": counts(training)}
+    write_facts(out, tokenizer, context=config.context, training=training_facts)
+    return figures
+
+
+def counts(demonstrations: list[Demonstration]) -> dict[str, int]:
+    """How many demonstrations came from each file."""
+    return dict(Counter(demonstration.source for demonstration in demonstrations))

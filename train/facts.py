@@ -1,0 +1,57 @@
+"""What a checkpoint must carry so that what runs is what was trained: roles, templates, probes, chat template."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from dnc_edge import prompts
+from dnc_edge.train.examples import TEMPLATES, Encoder
+
+FILENAME = "train.json"
+MAX_TOKENS = {"decompose": 320, "solve": 512}
+
+# Questions of our own; their token ids prove at load that the tokenizer is the one of training.
+PROBES = (
+    ("decompose", "Mia packs 6 boxes of 12 pens and gives away 15. How many pens are left?"),
+    ("decompose", "Café Olé sold 1,250 cups at $3.50 each — was that more than #1? <|plan|> 東京"),
+    ("solve", "Ben has 4 bags of 9 nuts.\nHow many nuts is that?\n\nSub-questions:\n1. How many nuts does Ben have?"),
+)  # fmt: skip
+
+
+def chat_template(templates: Mapping[str, str] = TEMPLATES) -> str:
+    """Jinja for servers: the last message in the template of the role that the instruction names first."""
+    (plan_head, plan_tail), (solve_head, solve_tail) = (
+        templates[role].split("{user}") for role in ("decompose", "solve")
+    )
+    first_word = prompts.DECOMPOSE.split()[0]
+    planning = f"messages[0]['content'].startswith('{first_word}')"
+    return (
+        f"{{{{ '{plan_head}' if {planning} else '{solve_head}' }}}}{{{{ messages[-1]['content'] }}}}"
+        f"{{{{ '{plan_tail}' if {planning} else '{solve_tail}' }}}}"
+    )
+
+
+def write_facts(checkpoint: Path, tokenizer: Any, *, context: int, training: Mapping[str, Any]) -> None:
+    """Write train.json, and the tokenizer with its chat template, into a checkpoint directory."""
+    encoder = Encoder(tokenizer)
+    encoder.subword_sampling(0)
+    facts = {
+        "student": {
+            "roles": {
+                role: {"template": template, "prompt_version": prompts.VERSION, "max_tokens": MAX_TOKENS[role]}
+                for role, template in TEMPLATES.items()
+            },
+            "stop": [tokenizer.eos_token],
+            "context": context,
+            "max_subquestions": 11,
+            "probes": [{"role": role, "user": user, "tokens": encoder.prompt(role, user)} for role, user in PROBES],
+        },
+        "training": training,
+    }
+    (checkpoint / FILENAME).write_text(json.dumps(facts, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    tokenizer.backend_tokenizer.encode_special_tokens = False
+    tokenizer.chat_template = chat_template()
+    tokenizer.save_pretrained(checkpoint)

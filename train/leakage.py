@@ -1,0 +1,78 @@
+"""Keep the frozen test sides out of training: by normalised text, before every run."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from dnc_edge.errors import InputError
+from dnc_edge.tasks import files
+from dnc_edge.train.demonstrations import Demonstration
+
+
+def normalise(text: str) -> str:
+    """Lower case, digits kept, punctuation and spacing folded."""
+    return " ".join(re.findall(r"\w+", text.lower()))
+
+
+def drop_test_side(passage: str) -> bool:
+    """The frozen split of DROP, by passage: first byte of its SHA-256 below 64 is the test side."""
+    return hashlib.sha256(passage.strip().encode("utf-8")).digest()[0] < 64
+
+
+def drop_rows() -> Iterable[tuple[str, str, list[str]]]:
+    """(passage, question, accepted answers) of DROP dev."""
+    for row in files.read_jsonl("drop/drop_v0_dev.jsonl"):
+        passage, _, rest = row["context"].rpartition("\nQuestion:")
+        question = rest.removesuffix("Answer:").strip()
+        yield passage.removeprefix("Passage:").strip(), question, row["ref_text"].split("|")
+
+
+def test_questions() -> Iterable[str]:
+    """Every question of every frozen test side but DROP's, which `drop_test_side` tells."""
+    for name in ("gsm8k/test.jsonl", "gsm8k/test_socratic.jsonl"):
+        yield from (row["question"] for row in files.read_jsonl(name))
+    yield from (row["problem"] for row in files.read_jsonl("gsm8k_ai_subq/qg_test_data_raw.jsonl"))
+    yield from (row["problem"] for row in files.read_json("gsm8k_ai_subq/test_chat.jsonl"))
+    yield from (row["question"] for row in files.read_json("gsm8k_ai_subq/qg_test_dataset.jsonl"))
+    yield from (row["input"] for row in files.read_jsonl("math_word_problems/gsmhardv2.jsonl"))
+    yield from (row["Question"] for row in files.read_csv("bamboogle/Bamboogle Prerelease - Sheet1.csv"))
+    yield from (row["question"] for row in files.read_json("strategyqa/dev.json"))
+    yield from (row["input"] for row in files.read_jsonl("distilling_step_by_step/svamp/svamp_test.json"))
+    for name in ("MultiArith", "SingleEq", "AddSub"):
+        yield from (row["sQuestion"] for row in files.read_json(f"math_word_problems/{name}.json"))
+    for name in ("dev", "test"):
+        yield from (row["question"] for row in files.read_jsonl(f"aqua/{name}.json"))
+    yield from (row["question"] for row in files.read_jsonl("distilling_step_by_step/cqa/cqa_test.json"))
+
+
+@dataclass(frozen=True)
+class TestSides:
+    """The normalised questions of all frozen test sides."""
+
+    questions: frozenset[str] = field(repr=False)
+
+    @classmethod
+    def load(cls) -> TestSides:
+        return cls(frozenset(normalise(question) for question in test_questions()))
+
+    def holds(self, demonstration: Demonstration) -> bool:
+        if demonstration.context is not None and drop_test_side(demonstration.context):
+            return True
+        return normalise(demonstration.question) in self.questions
+
+    def refuse(self, demonstrations: Iterable[Demonstration]) -> None:
+        """Stop a run that would train on a test question.
+
+        Raises:
+            InputError: names the first few that leak.
+        """
+        leaks = [demonstration.id for demonstration in demonstrations if self.holds(demonstration)]
+        if leaks:
+            raise InputError(
+                f"{len(leaks)} demonstrations are on a frozen test side: {json.dumps(leaks[:5])}",
+                hint="remove them; dnc-edge train screen does",
+            )

@@ -1,0 +1,224 @@
+"""Demonstrations from the data sets whose training side may train bundled weights.
+
+Each importer yields its records as they are, cleaned as its docstring says; `bundled` gathers them less
+everything that a frozen test side holds.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator
+
+from dnc_edge.calculator import evaluate
+from dnc_edge.parse import fold, without_repeats
+from dnc_edge.prompts import FINAL_ANSWER, numbered
+from dnc_edge.tasks import files
+from dnc_edge.train.demonstrations import Demonstration
+from dnc_edge.train.leakage import TestSides, drop_rows, drop_test_side
+
+
+def gsm8k() -> Iterator[Demonstration]:
+    """GSM8K train with the socratic sub-questions.
+
+    Steps whose sub-question repeats an earlier one are answered there; "Define a variable" and other
+    steps that ask nothing leave the plan, and their working joins the next sub-question's.
+    """
+    for number, row in enumerate(files.read_jsonl("gsm8k/train_socratic.jsonl"), start=1):
+        *lines, last = row["answer"].split("\n")
+        answer = last.removeprefix("####").strip().replace(",", "")
+        plan: dict[str, tuple[str, list[str]]] = {}
+        waiting: list[str] = []
+        for line in lines:
+            subquestion, _, working = line.partition(" ** ")
+            subquestion = " ".join(subquestion.split())
+            waiting.append(working.strip())
+            if subquestion.endswith("?"):
+                plan.setdefault(fold(subquestion), (subquestion, []))[1].extend(waiting)
+                waiting = []
+        if not plan:
+            continue
+        steps = [working for _, working in plan.values()]
+        steps[-1].extend(waiting)
+        yield Demonstration(
+            id=f"gsm8k-train-{number}",
+            question=" ".join(row["question"].split()),
+            teacher="gsm8k-socratic",
+            source="gsm8k/train_socratic.jsonl",
+            subquestions=tuple(subquestion for subquestion, _ in plan.values()),
+            solution=numbered([" ".join(step) for step in steps]) + f"\n{FINAL_ANSWER} {answer}",
+            answer=answer,
+        )
+
+
+def strategyqa() -> Iterator[Demonstration]:
+    """StrategyQA train: human decompositions with #k references; yes/no questions of fact."""
+    for row in files.read_json("strategyqa/train.json"):
+        yield Demonstration(
+            id=f"strategyqa-{row['qid']}",
+            question=row["question"].strip(),
+            teacher="strategyqa-human",
+            source="strategyqa/train.json",
+            subquestions=tuple(without_repeats([step.strip() for step in row["decomposition"]])),
+            answer="yes" if row["answer"] else "no",
+        )
+
+
+def qdmr_question(step: str) -> str:
+    """A QDMR step ("return #1 that have a port") as an English question ("Which of #1 have a port?")."""
+    text = " ".join(step.strip().removeprefix("return").replace(" ,", ",").split())
+    if match := re.match(r"(#\d) (that|who|which|where|when|with|from|in|on|of|to|besides|if|sorted by)\b(.*)", text):
+        reference, link, rest = match.groups()
+        verb = "" if link in ("that", "who", "which") else f"are {'without' if link == 'besides' else link}"
+        return re.sub(" +", " ", f"Which of {reference} {verb} {rest.strip()}?").replace(" are where", ", where")
+    if re.match(r"(what|which|who|whose|when|where|how|is|are|was|were|did|does|do|in what|in which)\b", text, re.I):
+        return f"{text[0].upper()}{text[1:]}?"
+    if match := re.match(r"if (both )?(.*)", text):
+        return f"Is it true that {match.group(2)}?"
+    plural = re.match(r"(?:the )?[a-z]+s\b(?! of #)", text) and not text.startswith(("the difference", "the highest"))
+    article = "" if re.match(r"(the|a|an|#\d|[A-Z])", text) else "the "
+    return f"What {'are' if plural else 'is'} {article}{text}?"
+
+
+def _qdmr(row: dict[str, str], **fields: str | None) -> Demonstration:
+    steps = tuple(without_repeats([qdmr_question(step) for step in row["decomposition"].split(";") if step.strip()]))
+    question = row["question_text"].strip()
+    # A single step only asks the question again: nothing to decompose.
+    return Demonstration(
+        question=question[0].upper() + question[1:],
+        teacher="break-qdmr",
+        subquestions=steps if len(steps) > 1 else (),
+        **fields,  # type: ignore[arg-type]
+    )
+
+
+def break_facts() -> Iterator[Demonstration]:
+    """Break's ComplexWebQuestions rows (high-level QDMR): questions of fact."""
+    for row in files.read_csv("break/QDMR-high-level/dev.csv"):
+        if row["question_id"].startswith("CWQ"):
+            yield _qdmr(row, id=f"break-{row['question_id']}", source="break/QDMR-high-level/dev.csv")
+
+
+def break_drop() -> Iterator[Demonstration]:
+    """Break's DROP rows (high-level QDMR) joined to the one training-side passage that asks the question."""
+    passages: dict[str, set[str]] = {}
+    answers: dict[str, str] = {}
+    for passage, question, accepted in drop_rows():
+        passages.setdefault(fold(question), set()).add(passage)
+        answers[fold(question)] = accepted[0]
+    for row in files.read_csv("break/QDMR-high-level/dev.csv"):
+        found = passages.get(fold(row["question_text"]), set())
+        if not row["question_id"].startswith("DROP") or len(found) != 1:
+            continue
+        (passage,) = found
+        if not drop_test_side(passage):
+            yield _qdmr(
+                row,
+                id=f"break-{row['question_id']}",
+                source="break/QDMR-high-level/dev.csv",
+                context=passage,
+                answer=answers[fold(row["question_text"])],
+            )
+
+
+def _number(value: float) -> str:
+    return str(int(value)) if value == int(value) else f"{value:.4f}".rstrip("0")
+
+
+def _arithmetic(expression: str) -> str | None:
+    """The expression without spaces and needless brackets; None where it is not numbers and + - * /."""
+    if not re.fullmatch(r"[\d.+*/() -]+", expression):
+        return None
+    try:
+        tidy = ast.unparse(ast.parse(re.sub(r"\b(\d+)\.0\b", r"\1", expression.strip()), mode="eval"))
+    except SyntaxError:
+        return None
+    return tidy.replace(" ", "")
+
+
+def _word_problem(question: str, expression: str, **fields: str) -> Demonstration | None:
+    """A word problem with its expression: one operator needs no decomposition, more have no plan here."""
+    arithmetic = _arithmetic(expression)
+    if arithmetic is None:
+        return None
+    value = evaluate(arithmetic)
+    result = str(int(value)) if value == int(value) else f"{value:.4f}".rstrip("0")
+    operators = sum(isinstance(node, ast.BinOp) for node in ast.walk(ast.parse(arithmetic, mode="eval")))
+    return Demonstration(
+        question=re.sub(r" ([,.?!'])", r"\1", " ".join(question.split())),
+        subquestions=() if operators <= 1 else None,
+        solution=f"{arithmetic} = <<{arithmetic}={result}>>{result}\n{FINAL_ANSWER} {result}",
+        answer=result,
+        teacher="equation",
+        **fields,
+    )
+
+
+def mawps() -> Iterator[Demonstration]:
+    """The train sets of MAWPS and MAWPS-single whose equation is X = an expression of numbers."""
+    for name, text in (("mawps", "original_text"), ("mawps-single", "sQuestion")):
+        source = f"math_word_problems/{name}/trainset.json"
+        for number, row in enumerate(files.read_json(source), start=1):
+            equation = row.get("equation") or row["lEquations"][0]
+            left, _, right = equation.replace(" ", "").partition("=")
+            expression = right if left.lower() == "x" else left if right.lower() == "x" else ""
+            problem = _word_problem(row[text], expression, id=f"{name}-{number}", source=source)
+            if problem:
+                yield problem
+
+
+def svamp() -> Iterator[Demonstration]:
+    """SVAMP's training side (inputs and gold expressions)."""
+    source = "distilling_step_by_step/svamp/svamp_train.json"
+    for number, row in enumerate(files.read_jsonl(source), start=1):
+        problem = _word_problem(row["input"], row["label"], id=f"svamp-train-{number}", source=source)
+        if problem:
+            yield problem
+
+
+IMPORTERS: dict[str, Callable[[], Iterator[Demonstration]]] = {
+    "gsm8k": gsm8k,
+    "strategyqa": strategyqa,
+    "break-facts": break_facts,
+    "break-drop": break_drop,
+    "mawps": mawps,
+    "svamp": svamp,
+}
+
+
+def bundled() -> tuple[list[Demonstration], dict[str, Counter[str]]]:
+    """All demonstrations that may train bundled weights, and per source what was kept and dropped."""
+    sides = TestSides.load()
+    kept: list[Demonstration] = []
+    seen: set[tuple[str | None, str]] = set()
+    report: dict[str, Counter[str]] = {}
+    for name, importer in IMPORTERS.items():
+        counts = report[name] = Counter()
+        for demonstration in importer():
+            key = (demonstration.context, fold(demonstration.question))
+            if sides.holds(demonstration):
+                counts["on a test side"] += 1
+            elif key in seen:
+                counts["duplicate"] += 1
+            else:
+                seen.add(key)
+                counts["kept"] += 1
+                kept.append(demonstration)
+    return kept, report
+
+
+def texts() -> Iterator[str]:
+    """What the tokenizer is trained on: the demonstrations' text, GSM8K's thrice, and DROP's training passages."""
+    for demonstration in bundled()[0]:
+        for _ in range(3 if demonstration.source.startswith("gsm8k") else 1):
+            yield demonstration.question
+            yield from demonstration.subquestions or ()
+            yield from (demonstration.solution or "").splitlines()
+    passages: set[str] = set()
+    for passage, question, _ in drop_rows():
+        if not drop_test_side(passage):
+            yield question
+            if passage not in passages:
+                passages.add(passage)
+                yield passage
