@@ -80,7 +80,7 @@ class StudentDecomposer:
 
     def _decode(self, tokens: list[int], *, cap: int) -> Planning:
         limit = self.student.manifest.roles["decompose"].max_tokens
-        generation = self.student.generate(tokens, max_tokens=limit, sampling=self.sampling)
+        generation = self.student.generate(tokens, max_tokens=limit, sampling=self.sampling, distinct_lines=True)
         told = 0
         for piece in generation:
             yield PlanDelta(piece)

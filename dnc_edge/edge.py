@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -84,7 +84,7 @@ class Edge:
         *,
         plan: Sequence[str] | None = None,
         solve: bool = True,
-    ) -> Iterator[Event]:
+    ) -> Generator[Event]:
         """Events of one question; the last is `Finished`, whose record may hold an error.
 
         Raises:

@@ -122,7 +122,7 @@ class Endpoint:
                         hint="export OPENAI_API_KEY=..., or answer locally with --solver local",
                         code="solver_no_key",
                     )
-                timeout = openai.Timeout(self.deadlines.read, connect=self.deadlines.connect)
+                timeout = openai.Timeout(min(self.deadlines.read, self.deadlines.total), connect=self.deadlines.connect)
                 self._client = openai.OpenAI(
                     api_key=key or "none", base_url=self.base_url, timeout=timeout, max_retries=0
                 )

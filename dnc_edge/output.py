@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json as jsons
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import asdict
 from typing import Any, TextIO
 
@@ -42,7 +43,7 @@ def print_error(error: DncError) -> None:
 
 
 def report(
-    events: Iterator[Event],
+    events: Generator[Event],
     *,
     json: bool = False,
     as_events: bool = False,
@@ -57,13 +58,15 @@ def report(
     Raises:
         DncError: the one that the record tells of, once the record is printed.
     """
-    if as_events:
-        last = _show_events(events)
-    elif json:
-        last = next(event for event in events if isinstance(event, Finished))
-        print_json(last.record.to_dict(), indent=indent)
-    else:
-        last = _show(events, live and sys.stdout.isatty())
+    # Closed whatever happens: a stream that hangs in mid-air holds the engine.
+    with contextlib.closing(events):
+        if as_events:
+            last = _show_events(events)
+        elif json:
+            last = next(event for event in events if isinstance(event, Finished))
+            print_json(last.record.to_dict(), indent=indent)
+        else:
+            last = _show(events, live and sys.stdout.isatty())
     if last.error:
         raise last.error
 

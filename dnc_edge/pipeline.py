@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -58,7 +58,7 @@ class Pipeline:
             settings["decomposer"] = self.decomposer.identity(question)
         return record_key(settings)
 
-    def stream(self, question: Question, plan: Sequence[str] | None = None) -> Iterator[Event]:
+    def stream(self, question: Question, plan: Sequence[str] | None = None) -> Generator[Event]:
         """Run one question.
 
         Args:

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from dnc_edge.engines import Request, Sampling
+from dnc_edge.engines import GREEDY, Request, Sampling
+from dnc_edge.errors import StudentError
 from dnc_edge.prompts import user_message
 from dnc_edge.students import resolve
 from dnc_edge.students.student import Student
@@ -16,7 +17,7 @@ from dnc_edge.tasks import gsm8k
 QUESTION = "Mia packs 6 boxes of 12 pens and gives away 15 of the pens. How many pens are left?"
 
 
-def decode(student: Student, tokens: list[int], sampling: Sampling = Sampling(), limit: int = 60) -> list[int]:
+def decode(student: Student, tokens: list[int], sampling: Sampling = GREEDY, limit: int = 60) -> list[int]:
     request = Request("r", tokens, limit, frozenset({student.tokenizer.control("<|end|>")}), sampling)
     return [step.token for step in student.engine.run([request]) if step.token is not None]
 
@@ -79,7 +80,13 @@ def test_a_request_can_be_cancelled_and_the_engine_goes_on(student: Student) -> 
         steps.append(step)
         if len(steps) == 2:
             student.engine.cancel("c")
-    assert [(s.id, s.finish) for s in steps] == [("c", None), ("c", None), ("c", "cancelled"), ("d", None), ("d", "length")]
+    assert [(s.id, s.finish) for s in steps] == [
+        ("c", None),
+        ("c", None),
+        ("c", "cancelled"),
+        ("d", None),
+        ("d", "length"),
+    ]
 
 
 def test_an_abandoned_run_leaves_the_engine_usable(student: Student) -> None:
@@ -108,3 +115,22 @@ def test_the_number_of_threads_does_not_change_the_plan(threads: int, student: S
     with Student.open(threads=threads) as other:
         tokens = other.prompt("decompose", QUESTION)
         assert decode(other, tokens) == decode(student, tokens)
+
+
+def test_closing_in_mid_sequence_neither_waits_nor_pulls_the_memory_away() -> None:
+    student = Student.open()
+    run = student.engine.run([Request("r", student.prompt("decompose", QUESTION), 5)])
+    next(run)
+    student.close()
+    assert len(list(run)) == 4
+    with pytest.raises(StudentError, match="closed"):
+        next(student.engine.run([Request("s", [5], 5)]))
+
+
+def test_two_requests_at_once_in_one_thread_are_refused_instead_of_waiting_for_ever(student: Student) -> None:
+    tokens = student.prompt("decompose", QUESTION)
+    first = student.engine.run([Request("first", tokens, 5)])
+    next(first)
+    with pytest.raises(StudentError, match="in the middle of another request"):
+        next(student.engine.run([Request("second", tokens, 5)]))
+    assert len(list(first)) == 4

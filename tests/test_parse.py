@@ -24,7 +24,11 @@ from dnc_edge import parse
         ("How many?\nWhat is the", ("How many?",), 1),
         ("1. Add the eggs\n2. Subtract the broken ones", ("Add the eggs", "Subtract the broken ones"), 0),
         ("“Wie viele?”\n«Combien?»\n1）几个苹果？\n٢. كم؟", ("Wie viele?", "Combien?", "几个苹果？", "كم؟"), 0),
-        ("5 apples cost how much?\n3.5 kg is how many grams?", ("5 apples cost how much?", "3.5 kg is how many grams?"), 0),
+        (
+            "5 apples cost how much?\n3.5 kg is how many grams?",
+            ("5 apples cost how much?", "3.5 kg is how many grams?"),
+            0,
+        ),
         ("What is 2,500 plus #1?", ("What is 2,500 plus #1?",), 0),
         ("No decomposition", (), 0),
         ("no decomposition is needed.", (), 0),
@@ -107,5 +111,7 @@ def test_a_number_reads_the_same_with_commas(value: int) -> None:
 
 
 def test_sub_answers_are_the_numbered_lines_up_to_the_final_answer() -> None:
-    text = "Let us see.\n1. 48/2 = 24\nclips\n2. That is 3.5 times.\n2.5 is not a line number.\n3) 72\nThe answer is: 72"
+    text = (
+        "Let us see.\n1. 48/2 = 24\nclips\n2. That is 3.5 times.\n2.5 is not a line number.\n3) 72\nThe answer is: 72"
+    )
     assert parse.subanswers(text) == ("48/2 = 24 clips", "That is 3.5 times. 2.5 is not a line number.", "72")

@@ -97,7 +97,10 @@ def test_a_probe_that_reads_otherwise_is_refused(copy: Path) -> None:
     [
         ({"schema": 9}, "schema is 9"),
         ({"roles": {"decompose": {"template": "x"}}}, "not a valid manifest"),
-        ({"files": [{"file": "../../etc/passwd", "engine": "e", "level": "l", "sha256": "0" * 64, "bytes": 1}]}, "well formed"),
+        (
+            {"files": [{"file": "../../etc/passwd", "engine": "e", "level": "l", "sha256": "0" * 64, "bytes": 1}]},
+            "well formed",
+        ),
         ({"context": "long"}, "not a valid manifest"),
     ],
 )

@@ -63,7 +63,10 @@ def test_a_record_has_the_documented_fields() -> None:
         ("[]", "not a dnc-edge record"),
         ('{"schema": 2, "question": "x"}', "not a dnc-edge record"),
         ('{"schema": 1, "id": "a", "question": "x"}', "missing"),
-        ('{"schema": 1, "id": "a", "question": " ", "key": "k", "strategy": "s", "prompt_version": "1"}', "no question"),
+        (
+            '{"schema": 1, "id": "a", "question": " ", "key": "k", "strategy": "s", "prompt_version": "1"}',
+            "no question",
+        ),
         (
             '{"schema": 1, "id": "a", "question": "x", "key": "k", "strategy": "s", "prompt_version": "1", '
             '"subquestions": "How?"}',

@@ -22,7 +22,7 @@ from dnc_edge.train.augment import Augmenter
 from dnc_edge.train.demonstrations import Demonstration
 from dnc_edge.train.examples import Encoder, Example, pair
 from dnc_edge.train.facts import write_facts
-from dnc_edge.train.leakage import TestSides
+from dnc_edge.train.leakage import FrozenSides
 
 
 @dataclass
@@ -191,7 +191,7 @@ def base(
     """
     import torch
 
-    TestSides.load().refuse(demonstrations)
+    FrozenSides.load().refuse(demonstrations)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     training = [d for d in demonstrations if not held_out(d)]
     encoder = Encoder(tokenizer, limit=config.context)

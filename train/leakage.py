@@ -31,7 +31,7 @@ def drop_rows() -> Iterable[tuple[str, str, list[str]]]:
         yield passage.removeprefix("Passage:").strip(), question, row["ref_text"].split("|")
 
 
-def test_questions() -> Iterable[str]:
+def frozen_questions() -> Iterable[str]:
     """Every question of every frozen test side but DROP's, which `drop_test_side` tells."""
     for name in ("gsm8k/test.jsonl", "gsm8k/test_socratic.jsonl"):
         yield from (row["question"] for row in files.read_jsonl(name))
@@ -50,14 +50,14 @@ def test_questions() -> Iterable[str]:
 
 
 @dataclass(frozen=True)
-class TestSides:
+class FrozenSides:
     """The normalised questions of all frozen test sides."""
 
     questions: frozenset[str] = field(repr=False)
 
     @classmethod
-    def load(cls) -> TestSides:
-        return cls(frozenset(normalise(question) for question in test_questions()))
+    def load(cls) -> FrozenSides:
+        return cls(frozenset(normalise(question) for question in frozen_questions()))
 
     def holds(self, demonstration: Demonstration) -> bool:
         if demonstration.context is not None and drop_test_side(demonstration.context):

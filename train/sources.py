@@ -16,7 +16,7 @@ from dnc_edge.parse import fold, without_repeats
 from dnc_edge.prompts import FINAL_ANSWER, numbered
 from dnc_edge.tasks import files
 from dnc_edge.train.demonstrations import Demonstration
-from dnc_edge.train.leakage import TestSides, drop_rows, drop_test_side
+from dnc_edge.train.leakage import FrozenSides, drop_rows, drop_test_side
 
 
 def gsm8k() -> Iterator[Demonstration]:
@@ -189,7 +189,7 @@ IMPORTERS: dict[str, Callable[[], Iterator[Demonstration]]] = {
 
 def bundled() -> tuple[list[Demonstration], dict[str, Counter[str]]]:
     """All demonstrations that may train bundled weights, and per source what was kept and dropped."""
-    sides = TestSides.load()
+    sides = FrozenSides.load()
     kept: list[Demonstration] = []
     seen: set[tuple[str | None, str]] = set()
     report: dict[str, Counter[str]] = {}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from typing import Annotated
 
@@ -29,6 +28,8 @@ app.command()(decompose)
 app.command()(solve)
 app.add_typer(convert.app, name="convert")
 app.add_typer(train.app, name="train")
+
+INTERRUPTED = 130
 
 
 def _version(value: bool) -> None:
@@ -58,10 +59,8 @@ def main() -> None:
     except DncError as error:
         output.print_error(error)
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        print("\ndnc-edge: interrupted", file=sys.stderr)
-        sys.exit(130)
-    except BrokenPipeError:
-        # The reader has gone (`| head`): nothing more to say, and nothing to flush at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
+    except SystemExit as ended:
+        # Typer turns Ctrl-C into this code without a word.
+        if ended.code == INTERRUPTED:
+            output.note("dnc-edge: interrupted")
+        raise

@@ -23,6 +23,7 @@ try:
     import llama_cpp.llama_cpp as llama
     import numpy as np
 
+    from dnc_edge.engines.distinct import DistinctSegments
     from dnc_edge.engines.sampling import Sampler
 except ImportError as error:
     raise ExtraMissing("llama-cpp-python", "gguf") from error
@@ -139,45 +140,86 @@ class LlamaCppEngine:
         self._batch = llama.llama_batch_init(batch, 0, 1)
         self._cached: list[int] = []
         self._lock = threading.Lock()
+        self._owner: int | None = None
+        self._closed = False
         self._cancelled: set[str] = set()
 
     def run(self, requests: Iterable[Request]) -> Iterator[Step]:
         for request in requests:
+            if self._owner == threading.get_ident():
+                raise StudentError(
+                    "this thread is in the middle of another request to the same engine",
+                    hint="finish or close the first stream before the next",
+                )
             with self._lock:
-                yield from self._sequence(request)
+                self._owner = threading.get_ident()
+                try:
+                    if self._closed:
+                        raise StudentError("the engine is closed")
+                    yield from self._sequence(request)
+                finally:
+                    self._owner = None
+                    if self._closed:
+                        self._free()
 
     def cancel(self, id: str) -> None:
         self._cancelled.add(id)
 
     def close(self) -> None:
-        with self._lock:
-            if self._pointer:
-                llama.llama_batch_free(self._batch)
-                llama.llama_free(self._pointer)
-                self._pointer = None
+        # A sequence in flight keeps its memory until it ends: closing never waits and never pulls it away.
+        self._closed = True
+        if self._lock.acquire(blocking=False):
+            try:
+                self._free()
+            finally:
+                self._lock.release()
+
+    def _free(self) -> None:
+        if self._pointer:
+            llama.llama_batch_free(self._batch)
+            llama.llama_free(self._pointer)
+            self._pointer = None
 
     def _sequence(self, request: Request) -> Iterator[Step]:
         if len(request.tokens) >= self.context:
             yield Step(request.id, None, finish="too_long")
             return
         sampler = Sampler(request.sampling)
+        watch = DistinctSegments(request.distinct, request.stop_ids) if request.distinct else None
         logits = self._prefill(list(request.tokens))
         room = min(request.max_tokens, self.context - len(request.tokens))
+        held: list[Step] = []
+        made = 0
         try:
-            for made in range(1, room + 1):
+            while True:
                 token, logprob = sampler.choose(logits)
+                if watch and (rewind := watch.add(token, logprob, logits)):
+                    token, logprob = rewind.token, rewind.logprob
+                    del held[len(held) - rewind.drop :]
+                    made -= rewind.drop
+                    self._forget(rewind.drop)
+                made += 1
                 if token in request.stop_ids:
-                    yield Step(request.id, token, logprob, finish="stop")
-                    return
-                yield Step(request.id, token, logprob, finish="length" if made == room else None)
-                if made == room:
-                    return
+                    held.append(Step(request.id, token, logprob, finish="stop"))
+                else:
+                    held.append(Step(request.id, token, logprob, finish="length" if made == room else None))
+                if held[-1].finish or not (watch and watch.holding):
+                    yield from held
+                    if held[-1].finish:
+                        return
+                    held.clear()
                 if request.id in self._cancelled:
                     yield Step(request.id, None, finish="cancelled")
                     return
                 logits = self._decode([token], len(self._cached))
         finally:
             self._cancelled.discard(request.id)
+
+    def _forget(self, count: int) -> None:
+        """Take the last tokens out of the cache."""
+        if count:
+            del self._cached[-count:]
+            llama.llama_memory_seq_rm(self._memory, 0, len(self._cached), -1)
 
     def _prefill(self, tokens: list[int]) -> Any:
         """Decode a prompt, from the end of the cached sequence if it continues that; logits after its last token."""

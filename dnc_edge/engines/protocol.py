@@ -37,6 +37,7 @@ class Request:
         max_tokens: how many to decode at most, at least 1.
         stop_ids: token ids that end the sequence; the ending token is in the last step.
         adapter: name of a LoRA adapter the engine knows, or None for the base.
+        distinct: token ids between which no segment may repeat exactly; empty allows repeats.
     """
 
     id: str
@@ -45,6 +46,7 @@ class Request:
     stop_ids: frozenset[int] = frozenset()
     sampling: Sampling = GREEDY
     adapter: str | None = None
+    distinct: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True)

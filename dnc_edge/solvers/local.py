@@ -80,7 +80,8 @@ class LocalSolver:
                     yield AnswerDelta(visible[len(shown) :])
                     shown = visible
             finish = generation.finish or "stop"
-            usage = usage + generation.usage
+            # What continues is in the cache already: the prompt is counted once.
+            usage += generation.usage if not usage.requests else replace(generation.usage, input_tokens=0)
             room -= len(generation.tokens)
             if calculating and result is not None:
                 text += f"{result}>>"

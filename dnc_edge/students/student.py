@@ -105,6 +105,9 @@ class Student:
         self.engine = engine
         self.tokenizer = tokenizer
         self._stop_ids = frozenset(tokenizer.control(piece) for piece in manifest.stop)
+        # Where a newline is no single token of its own, lines cannot be told apart by tokens.
+        newline = tokenizer.encode("\n")
+        self._newline = frozenset(newline) if len(newline) == 1 else frozenset()
         self._check_probes()
 
     @classmethod
@@ -158,14 +161,20 @@ class Student:
             )
         return encode_prompt(self.tokenizer, self.manifest.roles[role].template, user)
 
-    def generate(self, tokens: list[int], *, max_tokens: int, sampling: Sampling = GREEDY) -> Generation:
-        """Continue token ids until an end token or `max_tokens`; iterate the result for its text."""
+    def generate(
+        self, tokens: list[int], *, max_tokens: int, sampling: Sampling = GREEDY, distinct_lines: bool = False
+    ) -> Generation:
+        """Continue token ids until an end token or `max_tokens`; iterate the result for its text.
+
+        With `distinct_lines` no line is decoded twice.
+        """
         request = Request(
             id=f"g{next(_ids)}",
             tokens=tokens,
             max_tokens=max_tokens,
             stop_ids=self._stop_ids,
             sampling=sampling,
+            distinct=self._newline if distinct_lines else frozenset(),
         )
         return Generation(self.engine, self.tokenizer, request)
 

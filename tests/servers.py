@@ -1,0 +1,163 @@
+"""Real HTTP servers on loopback: llama-cpp-python's own, and one that misbehaves as told."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+GOOD = "1. 24\n2. 72\nThe answer is: 72"
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+@contextlib.contextmanager
+def llama_server(model: Path) -> Iterator[str]:
+    """llama-cpp-python's OpenAI-compatible server on a file; yields its /v1 address."""
+    port = free_port()
+    command = [
+        sys.executable, "-m", "llama_cpp.server", "--model", str(model), "--host", "127.0.0.1", "--port", str(port),
+        "--n_ctx", "2048", "--n_threads", "2", "--verbose", "False",
+    ]  # fmt: skip
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    address = f"http://127.0.0.1:{port}/v1"
+    try:
+        for _ in range(600):
+            with contextlib.suppress(OSError):
+                urllib.request.urlopen(f"{address}/models", timeout=1).read()
+                break
+            if process.poll() is not None:
+                raise RuntimeError("the server ended before it answered")
+            time.sleep(0.1)
+        yield address
+    finally:
+        process.terminate()
+        process.wait(timeout=20)
+
+
+class Misbehaving(ThreadingHTTPServer):
+    """Answers each chat request with the next behaviour of `script`; the last one repeats.
+
+    A behaviour is "good", "usage", a status code, or one of the names in `_Handler.chat`.
+    """
+
+    daemon_threads = True
+
+    def __init__(self, *script: str | int, retry_after: str | None = None) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.script = list(script)
+        self.retry_after = retry_after
+        self.requests: list[dict[str, Any]] = []
+        self.headers: list[dict[str, str]] = []
+
+    @property
+    def address(self) -> str:
+        return f"http://127.0.0.1:{self.server_address[1]}/v1"
+
+    def __enter__(self) -> Misbehaving:
+        threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.shutdown()
+        self.server_close()
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: Misbehaving
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+    def do_POST(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        self.server.requests.append(body)
+        self.server.headers.append({name.lower(): value for name, value in self.headers.items()})
+        behaviour = self.server.script.pop(0) if len(self.server.script) > 1 else self.server.script[0]
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            self.chat(behaviour)
+
+    def chat(self, behaviour: str | int) -> None:
+        if isinstance(behaviour, int):
+            extra = {"Retry-After": self.server.retry_after} if self.server.retry_after else {}
+            self._send(behaviour, "application/json", json.dumps({"error": {"message": "told to fail"}}), extra)
+        elif behaviour == "html":
+            self._send(200, "text/html", "<html><body>Welcome to the login page</body></html>")
+        elif behaviour == "json":
+            self._send(200, "application/json", '{"hello": "world"}')
+        elif behaviour == "hang":
+            time.sleep(5)
+        elif behaviour == "half":
+            self._stream([self._chunk("1. 24\n")], finish=None, then="silence")
+        elif behaviour == "torn":
+            self._stream([self._chunk("1. 24\n")], finish=None, then="close")
+        elif behaviour == "trickle":
+            self._stream([self._chunk("and")] * 50, finish="stop", pause=0.1)
+        elif behaviour == "garbage":
+            self._stream(["data: {not json\n\n"], finish=None)
+        elif behaviour == "empty":
+            self._stream([self._chunk("")], finish="stop")
+        elif behaviour == "refusal":
+            self._stream([self._chunk(None, refusal="I would rather not.")], finish="stop")
+        elif behaviour in ("length", "content_filter"):
+            self._stream([self._chunk("1. 24")], finish=behaviour)
+        else:
+            usage = None
+            if behaviour == "usage":
+                usage = {
+                    "prompt_tokens": 50, "completion_tokens": 20, "total_tokens": 70,
+                    "prompt_tokens_details": {"cached_tokens": 30},
+                    "completion_tokens_details": {"reasoning_tokens": 8},
+                }  # fmt: skip
+            self._stream([self._chunk(piece) for piece in GOOD.split(" ")], finish="stop", usage=usage)
+
+    def _chunk(self, content: str | None, **delta: str) -> str:
+        text = None if content is None else (content + " " if content and not content.endswith("\n") else content)
+        choice = {"index": 0, "delta": {"role": "assistant", "content": text, **delta}, "finish_reason": None}
+        return self._event({"choices": [choice]})
+
+    def _event(self, fields: dict[str, Any]) -> str:
+        head = {"id": "c1", "object": "chat.completion.chunk", "created": 1, "model": "m"}
+        return f"data: {json.dumps({**head, **fields})}\n\n"
+
+    def _stream(
+        self, events: list[str], finish: str | None, usage: Any = None, then: str = "done", pause: float = 0
+    ) -> None:
+        self.send_response(200)
+        self.send_header("Content-Type", "text/event-stream")
+        self.end_headers()
+        for event in events:
+            self.wfile.write(event.encode())
+            self.wfile.flush()
+            time.sleep(pause)
+        if finish:
+            self.wfile.write(self._event({"choices": [{"index": 0, "delta": {}, "finish_reason": finish}]}).encode())
+        if usage:
+            self.wfile.write(self._event({"choices": [], "usage": usage}).encode())
+        if then == "silence":
+            self.wfile.flush()
+            time.sleep(5)
+        elif then == "done":
+            self.wfile.write(b"data: [DONE]\n\n")
+
+    def _send(self, status: int, kind: str, body: str, extra: dict[str, str] | None = None) -> None:
+        self.send_response(status)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(body)))
+        for name, value in (extra or {}).items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(body.encode())

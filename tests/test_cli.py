@@ -1,0 +1,256 @@
+"""The command line as a person uses it: real processes, the real bundled student, real exit codes."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from dnc_edge.types import Record
+from tests.servers import Misbehaving
+
+QUESTION = "Mia packs 6 boxes of 12 pens and gives away 15 of the pens. How many pens are left?"
+
+
+def dnc_edge(*arguments: str, stdin: bytes = b"", **environment: str) -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run(
+        [sys.executable, "-m", "dnc_edge", *arguments],
+        input=stdin,
+        capture_output=True,
+        env={**os.environ, **environment},
+        timeout=120,
+        check=False,
+    )
+
+
+def refused(result: subprocess.CompletedProcess[bytes], code: int, complaint: str) -> None:
+    """One line on stderr, the documented exit code, no traceback, nothing on stdout."""
+    lines = result.stderr.decode().strip().splitlines()
+    assert (result.returncode, result.stdout) == (code, b""), (lines, result.stdout)
+    assert complaint in lines[-1] and "Traceback" not in result.stderr.decode()
+
+
+def test_ask_answers_offline_and_says_that_the_solver_is_small() -> None:
+    result = dnc_edge("ask", QUESTION)
+    assert result.returncode == 0
+    assert "small local model" in result.stderr.decode()
+    assert "student:dnc-11m q8_0" in result.stderr.decode()
+    assert result.stdout.strip()
+
+
+def test_json_is_one_record_on_stdout() -> None:
+    result = dnc_edge("ask", "--json", QUESTION)
+    record = Record.from_json(result.stdout.decode())
+    assert result.stdout.count(b"\n") == 1
+    assert record.question == QUESTION and record.answer is not None and record.engine == "llama.cpp"
+
+
+def test_events_are_json_lines_that_end_with_the_record() -> None:
+    lines = [json.loads(line) for line in dnc_edge("ask", "--events", QUESTION).stdout.splitlines()]
+    assert lines[-1]["event"] == "finished"
+    assert {"plan_delta", "answer_delta"} <= {line["event"] for line in lines}
+
+
+def test_a_plan_goes_through_a_file_and_back(tmp_path: Path) -> None:
+    plan = tmp_path / "plan.json"
+    plan.write_bytes(dnc_edge("decompose", QUESTION).stdout)
+    record = json.loads(plan.read_text("utf-8"))
+    record["subquestions"] = ["How many pens does Mia pack?", "How many pens are left?"]
+    plan.write_text(json.dumps(record, indent=2), encoding="utf-8")
+    solved = Record.from_json(dnc_edge("solve", str(plan), "--json").stdout.decode())
+    assert solved.subquestions == tuple(record["subquestions"]) and solved.answer is not None
+
+
+def test_the_question_comes_from_an_argument_a_file_or_stdin(tmp_path: Path) -> None:
+    file = tmp_path / "question.txt"
+    file.write_text(QUESTION + "\n", encoding="utf-8")
+    by_file = dnc_edge("decompose", "--json", "--file", str(file))
+    by_stdin = dnc_edge("decompose", "--json", "-", stdin=QUESTION.encode())
+    by_argument = dnc_edge("decompose", "--json", QUESTION)
+    keys = {json.loads(result.stdout)["key"] for result in (by_file, by_stdin, by_argument)}
+    assert len(keys) == 1
+
+
+def test_in_a_terminal_the_plan_and_the_answer_stream() -> None:
+    """Under a real pseudo-terminal: sub-questions numbered, then the answer, in pieces."""
+    leader, follower = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "dnc_edge", "ask", QUESTION], stdout=follower, stderr=follower, stdin=follower
+    )
+    os.close(follower)
+    pieces = []
+    while True:
+        try:
+            piece = os.read(leader, 65_536)
+        except OSError:
+            break
+        if not piece:
+            break
+        pieces.append(piece)
+    os.close(leader)
+    assert process.wait(timeout=30) == 0
+    assert len(pieces) > 3
+    assert "1. " in b"".join(pieces).decode() or "No decomposition" in b"".join(pieces).decode()
+
+
+def test_edit_opens_the_plan_before_anything_is_sent(tmp_path: Path) -> None:
+    editor = tmp_path / "editor"
+    editor.write_text('#!/bin/sh\nprintf "How many pens?\\n" > "$1"\n', encoding="utf-8")
+    editor.chmod(0o755)
+    with Misbehaving("usage") as server:
+        result = dnc_edge("ask", "--json", "--edit", "--solver", f"{server.address}#m", QUESTION, EDITOR=str(editor))
+        assert "1. How many pens?" in server.requests[0]["messages"][1]["content"]
+    assert json.loads(result.stdout)["subquestions"] == ["How many pens?"]
+
+
+def test_an_edited_plan_that_is_empty_or_no_text_sends_nothing(tmp_path: Path) -> None:
+    editor = tmp_path / "editor"
+    for script, complaint in (
+        ('printf "" > "$1"', "is empty"),
+        (r'printf "\377\376" > "$1"', "not UTF-8"),
+        ("exit 3", "failed"),
+    ):
+        editor.write_text(f"#!/bin/sh\n{script}\n", encoding="utf-8")
+        editor.chmod(0o755)
+        result = dnc_edge("ask", "--edit", QUESTION, EDITOR=str(editor))
+        refused(result, 2 if complaint == "failed" else 3, complaint)
+
+
+def test_prices_are_given_or_unknown_never_zero() -> None:
+    with Misbehaving("usage") as server:
+        solver = f"{server.address}#m"
+        unknown = json.loads(dnc_edge("ask", "--json", "-S", solver, QUESTION).stdout)
+        given = json.loads(dnc_edge("ask", "--json", "-S", solver, "--price", "1", "10", QUESTION).stdout)
+        paper = json.loads(dnc_edge("ask", "--json", "--price", "paper", QUESTION).stdout)
+    assert unknown["usage"]["solve"]["cost_usd"] is None and unknown["cost_usd"] is None
+    assert given["usage"]["solve"]["cost_usd"] == pytest.approx((50 * 1 + 20 * 10) / 1e6)
+    assert paper["usage"]["decompose"]["cost_usd"] > 0
+
+
+def test_a_failed_solver_keeps_the_plan_and_exits_with_5() -> None:
+    with Misbehaving(401) as server:
+        result = dnc_edge("ask", "--json", "--solver", f"{server.address}#m", QUESTION)
+    record = Record.from_json(result.stdout.decode())
+    assert result.returncode == 5 and record.error is not None and record.error.code == "solver_auth"
+    assert record.subquestions is not None
+    assert "refused the key" in result.stderr.decode().strip().splitlines()[-1]
+
+
+def test_fallback_answers_locally_when_the_solver_fails() -> None:
+    with Misbehaving(401) as server:
+        result = dnc_edge("ask", "--json", "--fallback", "local", "--solver", f"{server.address}#m", QUESTION)
+    record = Record.from_json(result.stdout.decode())
+    assert result.returncode == 0 and record.solver == "student:dnc-11m"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "stdin", "code", "complaint"),
+    [
+        (["ask", "  "], b"", 3, "the question is empty"),
+        (["ask"], b"", 3, "the question is empty"),
+        (["ask", "-"], b"What \xff is this?", 3, "stdin is not UTF-8 (byte 5)"),
+        (["ask", "-"], b"why " * 50_000, 3, "at most 65,536"),
+        (["ask", "--file", "/nowhere/q.txt"], b"", 3, "cannot read /nowhere/q.txt"),
+        (["ask", "--file", "q", "text"], b"", 2, "given twice"),
+        (["ask", "--student", "nobody", "q?"], b"", 4, "no student named nobody"),
+        (["ask", "--student", "./nowhere", "q?"], b"", 4, "is not a student"),
+        (["ask", "--level", "q9_9", "q?"], b"", 4, "has no level q9_9"),
+        (["ask", "--strategy", "magic", "q?"], b"", 2, "unknown strategy 'magic'"),
+        (["ask", "--mode", "magic", "q?"], b"", 2, "unknown mode 'magic'"),
+        (["ask", "--solver", "magic", "q?"], b"", 2, "unknown solver 'magic'"),
+        (["ask", "--decomposer", "magic", "q?"], b"", 2, "unknown decomposer 'magic'"),
+        (["ask", "--solver-option", "novalue", "q?"], b"", 2, "write key=value"),
+        (["ask", "--threads", "0", "q?"], b"", 2, "out of range"),
+        (["ask", "--solver", "openai:gpt-4o-mini", "--strategy", "single", "q?"], b"", 5, "OPENAI_API_KEY is not set"),
+        (["ask", "--strategy", "single", "--solver", "http://127.0.0.1:9/v1#m", "q?"], b"", 5, "cannot reach"),
+        (["solve", "/nowhere/plan.json"], b"", 3, "cannot read /nowhere/plan.json"),
+        (["solve", "-"], b"this is no plan", 3, "stdin: not JSON"),
+        (["solve", "-"], b"{}", 3, "not a dnc-edge record"),
+        (["decompose", "--decomposer", "recorded:/nowhere", "q?"], b"", 3, "cannot read /nowhere"),
+    ],
+)
+def test_bad_input_is_one_line_and_its_exit_code(arguments: list[str], stdin: bytes, code: int, complaint: str) -> None:
+    refused(dnc_edge(*arguments, stdin=stdin), code, complaint)
+
+
+def test_a_passage_longer_than_the_context_is_refused(tmp_path: Path) -> None:
+    passage = tmp_path / "passage.txt"
+    passage.write_text("The river is long. " * 2000, encoding="utf-8")
+    result = dnc_edge("ask", "--context", str(passage), "How long is the river?")
+    assert result.returncode == 3
+    assert "the student's context is 2048" in result.stderr.decode().splitlines()[-1]
+
+
+def test_ctrl_c_in_mid_stream_exits_with_130_and_what_was_shown_stays() -> None:
+    with Misbehaving("trickle") as server:
+        leader, follower = pty.openpty()
+        command = [sys.executable, "-m", "dnc_edge", "ask", "--strategy", "single", "-S", f"{server.address}#m", "q?"]
+        process = subprocess.Popen(command, stdout=follower, stderr=subprocess.PIPE)
+        os.close(follower)
+        shown = b""
+        while b"and and" not in shown:
+            shown += os.read(leader, 1000)
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=20)
+        os.close(leader)
+    assert process.returncode == 130
+    assert errors.decode().strip() == "dnc-edge: interrupted"
+
+
+def test_a_reader_that_goes_away_is_no_error() -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "dnc_edge", "ask", "--events", QUESTION], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    assert process.stdout is not None and process.stderr is not None
+    process.stdout.readline()
+    process.stdout.close()
+    assert process.wait(timeout=30) in (0, 1)
+    assert b"Traceback" not in process.stderr.read()
+    process.stderr.close()
+
+
+def test_control_characters_of_a_model_never_reach_the_terminal() -> None:
+    from dnc_edge.output import safe
+
+    assert safe("a\x1b[2Jb\x07\u009bc\td\n") == "a[2Jbc\td\n"
+
+
+def test_help_loads_nothing_heavy_and_starts_fast() -> None:
+    code = (
+        "import sys; sys.argv = ['dnc-edge', '--help']\n"
+        "from dnc_edge.cli.main import main\n"
+        "try: main()\nexcept SystemExit: pass\n"
+        "heavy = {'llama_cpp', 'onnxruntime', 'openai', 'numpy', 'torch', 'transformers', 'genai_prices', 'platformdirs'}\n"
+        "print(sorted(heavy & set(sys.modules)), file=sys.stderr)"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    assert "Usage: dnc-edge" in result.stdout
+    assert result.stderr.strip() == "[]"
+
+
+def test_a_missing_engine_is_one_line_with_the_install_command(tmp_path: Path) -> None:
+    (tmp_path / "llama_cpp.py").write_text("raise ImportError('not here')", encoding="utf-8")
+    result = dnc_edge("ask", "q?", PYTHONPATH=str(tmp_path))
+    refused(result, 4, "llama-cpp-python is not installed; install it with: pip install 'dnc-edge[gguf]'")
+
+
+def test_time_is_not_lost_when_the_solver_is_remote() -> None:
+    """The SDK is imported while the student decodes, not before and not after."""
+    from dnc_edge.edge import Edge
+
+    with Misbehaving("usage") as server, Edge(solver=f"{server.address}#m") as edge:
+        events = edge.stream(QUESTION)
+        next(events)
+        deadline = time.monotonic() + 10
+        while edge.solver.endpoint._client is None and time.monotonic() < deadline:  # type: ignore[attr-defined]
+            time.sleep(0.01)
+        assert edge.solver.endpoint._client is not None  # type: ignore[attr-defined]
+        assert server.requests == []
+        list(events)

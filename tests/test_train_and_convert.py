@@ -1,0 +1,122 @@
+"""From data to a student that answers: a tiny model trained, converted, quantized and run for real."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from dnc_edge.convert import quantize, source
+from dnc_edge.convert.gguf import check_checkpoint, gguf
+from dnc_edge.edge import Edge
+from dnc_edge.errors import InputError, MissingError, UsageError
+from dnc_edge.train.recipes import base_config
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory, data: Path) -> Path:
+    """A model of one layer, trained for a few steps by the same code as the bundled one."""
+    from dnc_edge.train.base import BaseConfig, base
+    from dnc_edge.train.sources import gsm8k
+    from dnc_edge.train.tokenizer import load_tokenizer
+
+    out = tmp_path_factory.mktemp("run") / "checkpoint"
+    out.mkdir()
+    config = BaseConfig(
+        layers=1,
+        feed_forward=256,
+        epochs=1,
+        synthetic_first=200,
+        synthetic_last=200,
+        warmup_steps=10,
+        batch_tokens=1500,
+    )
+    figures = base(list(itertools.islice(gsm8k(), 300)), load_tokenizer(), out, config, log=out / "log.jsonl")
+    losses = [json.loads(line)["loss"] for line in (out / "log.jsonl").read_text("utf-8").splitlines()]
+    assert figures["steps"] >= 40
+    assert losses[-1] < losses[0] - 0.5
+    return out
+
+
+@pytest.fixture(scope="module")
+def converted(checkpoint: Path) -> Path:
+    return gguf(checkpoint, checkpoint.parent / "tiny", levels=["f16", "q8_0"])
+
+
+def test_a_trained_checkpoint_becomes_a_student_that_answers(converted: Path) -> None:
+    for level in ("f16", "q8_0"):
+        with Edge(student=str(converted), level=level, max_subquestions=2) as edge:
+            record = edge.decompose("Tom has 3 eggs and buys 5 more. How many eggs does Tom have?")
+            assert record.level == level and record.subquestions is not None
+
+
+def test_quantizing_in_process_shrinks_the_file(converted: Path) -> None:
+    sizes = {f["level"]: f["bytes"] for f in json.loads((converted / "student.json").read_text("utf-8"))["files"]}
+    assert sizes["q8_0"] < 0.62 * sizes["f16"]
+
+
+def test_no_file_of_a_student_names_the_machine(converted: Path) -> None:
+    for path in converted.iterdir():
+        assert str(converted.parent).encode() not in path.read_bytes()
+
+
+def test_an_existing_student_is_refused_without_force(checkpoint: Path, converted: Path) -> None:
+    before = (converted / "student.json").read_bytes()
+    with pytest.raises(UsageError, match="exists"):
+        gguf(checkpoint, converted, levels=["q8_0"])
+    assert (converted / "student.json").read_bytes() == before
+
+
+def test_what_is_no_checkpoint_is_refused_before_any_work(checkpoint: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"no config\.json"):
+        check_checkpoint(tmp_path)
+    copy = Path(shutil.copytree(checkpoint, tmp_path / "copy"))
+    (copy / "model.safetensors").unlink()
+    with pytest.raises(InputError, match="no weights"):
+        check_checkpoint(copy)
+    (copy / "pytorch_model.bin").write_bytes(b"\x80\x04")
+    with pytest.raises(InputError, match="is a pickle"):
+        check_checkpoint(copy)
+
+
+def test_a_converter_that_fails_shows_its_last_lines_and_keeps_its_log(checkpoint: Path, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(checkpoint, tmp_path / "copy"))
+    config = json.loads((copy / "config.json").read_text("utf-8"))
+    (copy / "config.json").write_text(json.dumps({**config, "architectures": ["NobodyForCausalLM"]}), encoding="utf-8")
+    with pytest.raises(InputError, match="converter failed: .*Nobody") as caught:
+        gguf(copy, tmp_path / "out", levels=["q8_0"])
+    log = Path(str(caught.value.hint).removeprefix("its whole log is in "))
+    assert "Nobody" in log.read_text("utf-8")
+    assert not (tmp_path / "out").exists()
+
+
+def test_levels_are_checked_and_listed() -> None:
+    assert quantize.parse_levels("F16, q8_0,q8_0") == ["f16", "q8_0"]
+    with pytest.raises(UsageError, match="unknown level 'q9_9'") as caught:
+        quantize.parse_levels("q8_0,q9_9")
+    assert "q4_k_m" in str(caught.value.hint)
+
+
+def test_a_source_distribution_of_another_hash_is_never_run(tmp_path: Path) -> None:
+    archive = tmp_path / "llama_cpp_python-0.3.36.tar.gz"
+    archive.write_bytes(b"not what it says")
+    with pytest.raises(MissingError, match="not the known source distribution"):
+        source.check_hash(archive, source.SHA256["0.3.36"])
+    with pytest.raises(MissingError, match="not a llama.cpp checkout"):
+        source.converter(tmp_path)
+
+
+def test_a_recipe_is_checked_against_what_it_sets(tmp_path: Path) -> None:
+    assert base_config().layers == 12
+    for text, complaint in (
+        ("[base]\nlayer = 2", "no setting base.layer"),
+        ("[base]\nlayers = 'two'", "is not int"),
+        ("[other]", "no .base. table"),
+        ("[base", "cannot read the recipe"),
+    ):
+        (tmp_path / "r.toml").write_text(text, encoding="utf-8")
+        with pytest.raises(InputError, match=complaint):
+            base_config(tmp_path / "r.toml")
