@@ -15,7 +15,7 @@ test-long: .venv/dev.stamp
 	$(BIN)/pytest -m long --timeout=3600
 
 bench: .venv/dev.stamp
-	$(BIN)/python -m dnc_edge.bench.plans
+	$(BIN)/dnc-edge bench plans --out bench/results/plans.json
 
 lint: .venv/dev.stamp
 	$(BIN)/ruff check .

@@ -31,6 +31,7 @@ class Settings:
     )
     strategy: str = field(default="static", metadata={"help": "single, static or dynamic"})
     mode: str = field(default="cot", metadata={"help": "without sub-questions: cot (step by step) or direct"})
+    shots: int = field(default=0, metadata={"help": "worked examples shown to an endpoint, 0 to 2"})
     max_subquestions: int | None = field(default=None, metadata={"help": "cap on sub-questions"})
     temperature: float = field(default=0.0, metadata={"help": "0 is greedy"})
     top_p: float = field(default=1.0, metadata={"help": "share of probability kept when sampling"})
@@ -79,7 +80,7 @@ def load(flags: Mapping[str, Any] | None = None, *, environment: Mapping[str, st
 _CHOICES = {"strategy": ("single", "static", "dynamic"), "mode": ("cot", "direct"), "fallback": ("local",)}
 _RANGES: dict[str, tuple[float, float]] = {
     "temperature": (0, 10), "top_p": (1e-6, 1), "max_subquestions": (1, 50), "threads": (1, 512),
-    "max_tokens": (1, 1_000_000), "timeout": (0.001, 86_400),
+    "max_tokens": (1, 1_000_000), "shots": (0, 2), "timeout": (0.001, 86_400),
 }  # fmt: skip
 
 

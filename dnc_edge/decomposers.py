@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from dnc_edge import parse, prompts
-from dnc_edge.endpoint import Endpoint
+from dnc_edge.endpoint import Chat
 from dnc_edge.engines import GREEDY, Sampling
 from dnc_edge.errors import InputError, SolverError
 from dnc_edge.pricing import Prices
@@ -105,32 +105,30 @@ class StudentDecomposer:
         )
 
 
-class EndpointDecomposer:
-    """Any model behind an OpenAI-compatible endpoint: the papers' teachers and untrained baselines."""
+class ChatDecomposer:
+    """Any chat model, behind an endpoint or local: the papers' teachers and untrained baselines."""
 
     engine: str | None = None
     level: str | None = None
 
-    def __init__(self, endpoint: Endpoint, *, cap: int = 10, prices: Prices | None = None) -> None:
-        self.endpoint = endpoint
+    def __init__(self, chat: Chat, *, cap: int = 10, shots: int = 0, prices: Prices | None = None) -> None:
+        self.chat = chat
         self.cap = cap
+        self.shots = shots
         self.prices = prices or Prices()
-        self.name = endpoint.name
+        self.name = chat.name
 
     def identity(self, question: Question) -> dict[str, Any]:
-        return {**self.endpoint.identity(), "cap": self.cap}
+        return {**self.chat.identity(), "cap": self.cap, "shots": self.shots}
 
     def decompose(self, question: Question) -> Planning:
-        message = prompts.user_message(question.text, question.context)
-        return self._ask(prompts.DECOMPOSE.format(cap=self.cap), message, self.cap)
+        return self._ask(prompts.decompose(question.text, question.context, cap=self.cap, shots=self.shots), self.cap)
 
     def next(self, question: Question, history: Sequence[tuple[str, str]]) -> Planning:
-        return self._ask(prompts.NEXT, prompts.dynamic_message(question.text, question.context, history), 1)
+        return self._ask(prompts.next_subquestion(question.text, question.context, history), 1)
 
-    def _ask(self, instruction: str, message: str, cap: int) -> Planning:
-        stream = self.endpoint.stream(
-            [{"role": "system", "content": instruction}, {"role": "user", "content": message}]
-        )
+    def _ask(self, messages: list[prompts.Message], cap: int) -> Planning:
+        stream = self.chat.stream(messages)
         while True:
             try:
                 yield PlanDelta(next(stream))
@@ -140,7 +138,7 @@ class EndpointDecomposer:
         parsed = parse.plan(reply.text, cap=cap)
         for number, subquestion in enumerate(parsed.subquestions, start=1):
             yield SubQuestion(number, subquestion)
-        cost = self.prices.of(self.endpoint.model, self.endpoint.base_url, reply.usage)
+        cost = self.chat.cost(reply.usage, self.prices)
         usage = replace(reply.usage, cost_usd=cost)
         return Plan(parsed.subquestions, raw=reply.text, repaired=parsed.repaired, usage=usage)
 

@@ -17,8 +17,10 @@ from dnc_edge.types import Event, Finished, Question, Record
 
 if TYPE_CHECKING:
     from dnc_edge.decomposers import Decomposer
+    from dnc_edge.endpoint import Chat
     from dnc_edge.pipeline import Pipeline
     from dnc_edge.solvers import Solver
+    from dnc_edge.students.chat import LocalChat
     from dnc_edge.students.student import Student
 
 LONGEST_QUESTION = 65_536
@@ -52,6 +54,7 @@ class Edge:
         self.prices = prices or Prices()
         self.solver_options = dict(solver_options or {})
         self._students: dict[str | None, Student] = {}
+        self._chats: dict[str, LocalChat] = {}
         self._lock = threading.Lock()
 
     def ask(self, question: str | Question, context: str | None = None) -> Record:
@@ -128,33 +131,37 @@ class Edge:
             return decomposers.recorded(Path(rest))
         if spec == "trivial":
             return decomposers.trivial()
-        if kind in ("openai", "http", "https"):
-            return decomposers.EndpointDecomposer(self._endpoint(spec, {}), cap=cap or 10, prices=self.prices)
+        if kind in ("openai", "http", "https") or (kind == "local" and rest.endswith(".gguf")):
+            chat = self._local_chat(rest) if kind == "local" else self._endpoint(spec, {})
+            return decomposers.ChatDecomposer(chat, cap=cap or 10, shots=self.settings.shots, prices=self.prices)
         raise UsageError(
             f"unknown decomposer {spec!r}",
-            hint="choose from: student:NAME, openai:MODEL, http://host:port/v1#MODEL, recorded:FILE, trivial, none",
+            hint="choose from: student:NAME, openai:MODEL, http://host:port/v1#MODEL, local:FILE.gguf, recorded:FILE, "
+            "trivial, none",
         )
 
     @functools.cached_property
     def solver(self) -> Solver:
-        from dnc_edge.solvers import EndpointSolver, FallbackSolver
+        from dnc_edge.solvers import ChatSolver, FallbackSolver
 
         spec = self.settings.solver
         kind, _, rest = spec.partition(":")
+        if kind == "local" and rest.endswith(".gguf"):
+            return ChatSolver(self._local_chat(rest), self.prices, shots=self.settings.shots)
         if kind == "local":
             return self._local_solver(rest or self.settings.student)
         if kind not in ("openai", "http", "https"):
             raise UsageError(
                 f"unknown solver {spec!r}",
-                hint="choose from: openai:MODEL, http://host:port/v1#MODEL, local, local:STUDENT",
+                hint="choose from: openai:MODEL, http://host:port/v1#MODEL, local, local:STUDENT, local:FILE.gguf",
             )
-        remote = EndpointSolver(self._endpoint(spec, self.solver_options), self.prices)
+        remote = ChatSolver(self._endpoint(spec, self.solver_options), self.prices, shots=self.settings.shots)
         if self.settings.fallback:
             return FallbackSolver(remote, lambda: self._local_solver(self.settings.student))
         return remote
 
     def student(self, name: str | None = None) -> Student:
-        """A local student, loaded once."""
+        """A local student, loaded once; None is the one of the settings."""
         from dnc_edge.students.student import Student
 
         with self._lock:
@@ -167,7 +174,10 @@ class Edge:
         with self._lock:
             for student in self._students.values():
                 student.close()
+            for chat in self._chats.values():
+                chat.close()
             self._students.clear()
+            self._chats.clear()
 
     def __enter__(self) -> Edge:
         return self
@@ -183,6 +193,19 @@ class Edge:
         from dnc_edge.solvers import LocalSolver
 
         return LocalSolver(self.student(name), sampling=self._sampling, prices=self.prices)
+
+    def _local_chat(self, path: str) -> Chat:
+        from dnc_edge.students.chat import LocalChat
+
+        with self._lock:
+            if path not in self._chats:
+                self._chats[path] = LocalChat(
+                    Path(path).expanduser(),
+                    max_tokens=self.settings.max_tokens,
+                    sampling=self._sampling,
+                    threads=self.settings.threads,
+                )
+            return self._chats[path]
 
     def _endpoint(self, spec: str, options: Mapping[str, Any]) -> Any:
         from dnc_edge.endpoint import Deadlines, Endpoint

@@ -11,9 +11,10 @@ import threading
 import time
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Protocol
 
 from dnc_edge.errors import DncError, SolverError, UsageError
+from dnc_edge.pricing import Prices
 from dnc_edge.retry import Retry
 from dnc_edge.types import Usage
 
@@ -38,6 +39,32 @@ class Deadlines:
     total: float = 300.0
 
 
+class Chat(Protocol):
+    """A model that takes messages and streams a reply: an endpoint, or a local file.
+
+    Attributes:
+        name: as the command line writes it.
+    """
+
+    name: str
+
+    def identity(self) -> dict[str, Any]:
+        """What of it changes an answer."""
+        ...
+
+    def prepare(self) -> None:
+        """Do now what the first request needs."""
+        ...
+
+    def cost(self, usage: Usage, prices: Prices) -> float | None:
+        """Dollars of a reply; None where no price is known."""
+        ...
+
+    def stream(self, messages: Messages) -> Generator[str, None, Reply]:
+        """Text as it arrives; returns the whole reply."""
+        ...
+
+
 @dataclass
 class Endpoint:
     """One model at one address.
@@ -59,6 +86,7 @@ class Endpoint:
     retry: Retry = field(default_factory=Retry)
 
     def __post_init__(self) -> None:
+        self.name = f"openai:{self.model}" if self.base_url is None else f"{self.base_url}#{self.model}"
         self._client: Any = None
         self._lock = threading.Lock()
 
@@ -77,10 +105,6 @@ class Endpoint:
             return cls(model, base_url=url, **settings)
         raise UsageError(f"{spec!r} names no model", hint="write openai:MODEL or http://host:port/v1#MODEL")
 
-    @property
-    def name(self) -> str:
-        return f"openai:{self.model}" if self.base_url is None else f"{self.base_url}#{self.model}"
-
     def identity(self) -> dict[str, Any]:
         """What of it changes an answer."""
         return {
@@ -90,6 +114,10 @@ class Endpoint:
             "temperature": self.temperature,
             "options": dict(self.options),
         }
+
+    def cost(self, usage: Usage, prices: Prices) -> float | None:
+        """Dollars of a reply; None where no price is known."""
+        return prices.of(self.model, self.base_url, usage)
 
     def request(self, messages: Messages) -> dict[str, Any]:
         """The body as sent."""

@@ -81,7 +81,7 @@ def _asks(line: str) -> bool:
     return line.rstrip(_QUOTES + ")].").endswith(tuple(QUESTION_MARKS))
 
 
-_NUMBERED_LINE = re.compile(r"^\s*[*_]{0,2}(?:A|Answer|Sub-?answer|#)?\s*(\d{1,2})\s*[.):]\s*(?!\d)", re.IGNORECASE)
+_NUMBERED_LINE = re.compile(r"^\s*[*_]{0,2}(A|Q|Answer|Sub-?answer|#)?\s*(\d{1,2})\s*[.):]\s*(?!\d)", re.IGNORECASE)
 _FINAL = re.compile(
     r"(?:the\s+(?:final\s+)?answer\s+is|final\s+answer(?:\s+is)?|####|^\s*[*_]{0,2}answer(?=[*_]{0,2}\s*[:：]))"
     r"[*_]{0,2}\s*[:：]?[*_]{0,2}\s*",
@@ -97,9 +97,9 @@ def subanswers(text: str) -> tuple[str, ...]:
         if _FINAL.search(line):
             break
         if match := _NUMBERED_LINE.match(line):
-            number = int(match.group(1))
-            # A number out of turn is text: "2. ..." can only follow 1.
-            if number == len(found) + 1:
+            label, number = (match.group(1) or "").lower(), int(match.group(2))
+            # A number out of turn is text: "2. ..." can only follow 1. "A1" after "Q1" answers the question restated.
+            if number == len(found) + 1 or (number == len(found) and label.startswith("a")):
                 current = found[number] = []
                 line = line[match.end() :]
         if current is not None and line.strip():
@@ -107,9 +107,21 @@ def subanswers(text: str) -> tuple[str, ...]:
     return tuple(" ".join(" ".join(lines).split()) for lines in found.values())
 
 
+# Where a base model, done with the answer, goes on to invent the next problem.
+_NEXT_PROBLEM = re.compile(r"\n\s*(?:Q|Question|Problem|Premise|Exercise)\s*\d*\s*[:.]", re.IGNORECASE)
+
+
+def own_part(text: str) -> str:
+    """A reply without the problems that a model invents after its final answer."""
+    marker = _FINAL.search(text)
+    following = _NEXT_PROBLEM.search(text, marker.end()) if marker else None
+    return text[: following.start()] if following else text
+
+
 def final_answer(text: str) -> str | None:
     """The final answer of a solver's reply: what follows the last marker on its line; else the last
-    number; else the last line; None for an empty text."""
+    number; else the last line; None for an empty text. Problems invented after it do not count."""
+    text = own_part(text)
     for match in reversed(list(_FINAL.finditer(text))):
         line = text[match.end() :].split("\n", 1)[0]
         if answer := _tidy(line):

@@ -83,7 +83,7 @@ class Pipeline:
         costs = [usage.cost_usd for usage in partial.usage.values()]
         known = [cost for cost in costs if cost is not None]
         record = replace(record, cost_usd=sum(known) if len(known) == len(costs) else None)
-        if self.solver and not self.solver.small:
+        if record.cost_usd != 0:
             record = replace(record, price_date=self.prices.date())
         yield Finished(record.with_error(error) if error else record, error)
 

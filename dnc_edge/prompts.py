@@ -1,35 +1,122 @@
 """Every instruction that a model sees, versioned.
 
-A prompt is a list of chat messages: one instruction (system) and one `user_message`. An endpoint gets
-both. A trained student needs no instruction: its template puts a role token before the same user
-message, so one text serves students and endpoints alike.
+A prompt is a list of chat messages: one instruction (system), examples if asked for, and one
+`user_message`. An endpoint gets all of them. A trained student needs no instruction: its template puts a role
+token before the same user message, so one text serves students and endpoints alike.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
 
 VERSION = "1"
+
+Kind = Literal["problem", "passage", "fact"]
+Message = dict[str, str]
 
 NO_DECOMPOSITION = "No decomposition"
 FINAL_ANSWER = "The answer is:"
 
-# A student's chat template tells its roles apart by the first word of these two instructions.
-DECOMPOSE = (
+# What each kind of question adds to the instructions.
+_PLAN_HINT: dict[Kind, str] = {
+    "problem": "Ask for the quantities that must be worked out on the way, each with its own words and units.",
+    "passage": "Ask only for what the passage can tell, in its words, then for what must be counted or compared.",
+    "fact": "Ask for one fact at a time, naming who or what it is about, then for the comparison or conclusion.",
+}
+_SOLVE_HINT: dict[Kind, str] = {
+    "problem": "The final answer is a number.",
+    "passage": "Take every fact from the passage. The final answer is a few words or a number.",
+    "fact": "The final answer is a name, a date, or yes or no.",
+}
+
+# A student's chat template tells its roles apart by the first word of the instructions that follow.
+_DECOMPOSE = (
     "Decompose the question into the sub-questions that help most to answer it, in the order in which "
-    "they should be answered, the last one leading to the answer. Write one sub-question per line and "
+    "they should be answered, the last one leading to the answer. {hint} Write one sub-question per line and "
     "nothing else; at most {cap}. A sub-question may point to the answer of an earlier one as #1, #2 and so "
     f'on. If the question needs no sub-questions, write "{NO_DECOMPOSITION}".'
 )
-SOLVE = (
+_NEXT = (
+    "Decompose the question step by step: given the sub-questions answered so far, write the one sub-question that "
+    "should be answered next, on one line and nothing else. {hint} If nothing remains to be asked before the question "
+    f'can be answered, write "{NO_DECOMPOSITION}".'
+)
+_SOLVE = (
     "Solve the question. If numbered sub-questions follow it, answer them one at a time, in order, each on "
     "a line of its own that begins with its number; #1, #2 and so on stand for the answers of earlier "
-    f'sub-questions. End with a last line "{FINAL_ANSWER} " and the final answer alone.'
+    f'sub-questions. {{hint}} End with a last line "{FINAL_ANSWER} " and the final answer alone.'
 )
-SOLVE_DIRECT = (
-    f'Solve the question without showing any work. Write one line: "{FINAL_ANSWER} " and the final answer alone.'
+_SOLVE_DIRECT = (
+    'Solve the question without showing any work. {hint} Write one line: "' + FINAL_ANSWER + ' " and the final '
+    "answer alone."
 )
+_STEP = "Solve the last sub-question only, with the help of the answers before it. Reply with its answer in one line."
+_CONCLUDE = (
+    "Solve the question with the help of the answered sub-questions that follow it. {hint} End with a last line "
+    f'"{FINAL_ANSWER} " and the final answer alone.'
+)
+
+
+@dataclass(frozen=True)
+class Example:
+    """A worked question of our own, for few-shot prompts."""
+
+    question: str
+    plan: tuple[str, ...]
+    solution: str
+    context: str | None = None
+
+
+EXAMPLES: dict[Kind, tuple[Example, ...]] = {
+    "problem": (
+        Example(
+            "Lea bakes 4 trays of 15 rolls and sells two thirds of them for $2 each. How much does she earn?",
+            ("How many rolls does Lea bake?", "How many rolls does Lea sell?", "How much does Lea earn?"),
+            "1. 4 * 15 = 60 rolls\n2. 60 * 2 / 3 = 40 rolls\n3. 40 * 2 = $80\nThe answer is: 80",
+        ),
+        Example(
+            "A pool holds 900 liters. A hose adds 60 liters a minute, a leak loses 15. How long until it is full?",
+            ("How many liters does the pool gain each minute?", "How many minutes does it take to fill the pool?"),
+            "1. 60 - 15 = 45 liters\n2. 900 / 45 = 20 minutes\nThe answer is: 20",
+        ),
+    ),
+    "passage": (
+        Example(
+            "How many years passed between the bridge's opening and its repair?",
+            ("In which year was the bridge opened?", "In which year was the bridge repaired?", "What is #2 minus #1?"),
+            "1. 1911\n2. 1954\n3. 1954 - 1911 = 43\nThe answer is: 43",
+            "The bridge over the Lenne was opened in 1911, damaged by a flood in 1946 and repaired in 1954.",
+        ),
+        Example(
+            "Which team scored more in the second half?",
+            ("How often did the Otters score in it?", "How often did the Herons score in it?", "Is #1 more than #2?"),
+            "1. 2\n2. 1\n3. The Otters\nThe answer is: the Otters",
+            "The Herons led 3-1 at the break; after it the Otters scored twice and the Herons once.",
+        ),
+    ),
+    "fact": (
+        Example(
+            "Could the composer of The Magic Flute have met the inventor of the telephone?",
+            ("Who composed The Magic Flute?", "When did #1 die?", "When was the telephone's inventor born?"),
+            "1. Mozart\n2. 1791\n3. 1847\nThe answer is: no",
+        ),
+        Example(
+            "What is the capital of the country where the Atacama Desert lies?",
+            ("In which country does the Atacama Desert mostly lie?", "What is the capital of #1?"),
+            "1. Chile\n2. Santiago\nThe answer is: Santiago",
+        ),
+    ),
+}  # fmt: skip
+
+
+def kind_of(question: str, context: str | None) -> Kind:
+    """What a question looks like: over a passage, with quantities to work with, or of fact."""
+    if context is not None:
+        return "passage"
+    return "problem" if re.search(r"\d|\bhow (?:many|much)\b", question, re.IGNORECASE) else "fact"
 
 
 def user_message(question: str, context: str | None = None, subquestions: Sequence[str] = ()) -> str:
@@ -44,36 +131,15 @@ def numbered(lines: Sequence[str]) -> str:
     return "\n".join(f"{number}. {line}" for number, line in enumerate(lines, start=1))
 
 
-# Dynamic: decomposer and solver take turns.
-NEXT = (
-    "Decompose the question step by step: given the sub-questions answered so far, write the one sub-question that "
-    "should be answered next, on one line and nothing else. If nothing remains to be asked before the question can be "
-    f'answered, write "{NO_DECOMPOSITION}".'
-)
-SOLVE_STEP = (
-    "Solve the last sub-question only, with the help of the answers before it. Reply with its answer in one line."
-)
-SOLVE_FINAL = (
-    "Solve the question with the help of the answered sub-questions that follow it. End with a last line "
-    f'"{FINAL_ANSWER} " and the final answer alone.'
-)
-
-
-def answered(history: Sequence[tuple[str, str]]) -> str:
-    """The sub-questions answered so far, numbered, each with its answer on the next line."""
-    return "\n".join(f"{number}. {asked}\n   {given}" for number, (asked, given) in enumerate(history, start=1))
-
-
-def dynamic_message(
+def turn_message(
     question: str, context: str | None, history: Sequence[tuple[str, str]], subquestion: str | None = None
 ) -> str:
-    """The text of a turn: question, what was answered so far, the sub-question to answer (if any)."""
-    text = user_message(question, context)
-    if history or subquestion is not None:
-        text += "\n\nSub-questions:\n" + answered(history)
+    """The text of a dynamic turn: question, what was answered so far, the sub-question to answer (if any)."""
+    lines = [f"{number}. {asked}\n   {given}" for number, (asked, given) in enumerate(history, start=1)]
     if subquestion is not None:
-        text += ("\n" if history else "") + f"{len(history) + 1}. {subquestion}"
-    return text
+        lines.append(f"{len(history) + 1}. {subquestion}")
+    text = user_message(question, context)
+    return text + "\n\nSub-questions:\n" + "\n".join(lines) if lines else text
 
 
 def substitute(subquestion: str, answers: Sequence[str]) -> str:
@@ -84,3 +150,59 @@ def substitute(subquestion: str, answers: Sequence[str]) -> str:
         return answers[number - 1].rstrip(".") if number <= len(answers) else match.group(0)
 
     return re.sub(r"#([1-9]\d?)\b", answer, subquestion)
+
+
+def decompose(question: str, context: str | None, *, cap: int, shots: int = 0) -> list[Message]:
+    """Ask for a whole plan of at most `cap` sub-questions, after `shots` examples (0 to 2)."""
+    kind = kind_of(question, context)
+    messages = [_system(_DECOMPOSE.format(hint=_PLAN_HINT[kind], cap=cap))]
+    for example in EXAMPLES[kind][:shots]:
+        messages += _exchange(user_message(example.question, example.context), "\n".join(example.plan))
+    return [*messages, _user(user_message(question, context))]
+
+
+def next_subquestion(question: str, context: str | None, history: Sequence[tuple[str, str]]) -> list[Message]:
+    """Ask for the one sub-question that should come next."""
+    hint = _PLAN_HINT[kind_of(question, context)]
+    return [_system(_NEXT.format(hint=hint)), _user(turn_message(question, context, history))]
+
+
+def solve(
+    question: str, context: str | None, subquestions: Sequence[str], *, direct: bool = False, shots: int = 0
+) -> list[Message]:
+    """Ask for an answer, through the sub-questions if there are any; `direct` asks for the answer alone."""
+    kind = kind_of(question, context)
+    instruction = _SOLVE_DIRECT if direct and not subquestions else _SOLVE
+    messages = [_system(instruction.format(hint=_SOLVE_HINT[kind]))]
+    for example in EXAMPLES[kind][:shots]:
+        answer = example.solution
+        if not subquestions:
+            lines = [line.split(". ", 1)[-1] for line in answer.split("\n")]
+            answer = lines[-1] if direct else "\n".join(lines)
+        messages += _exchange(
+            user_message(example.question, example.context, example.plan if subquestions else ()), answer
+        )
+    return [*messages, _user(user_message(question, context, subquestions))]
+
+
+def step(question: str, context: str | None, history: Sequence[tuple[str, str]], subquestion: str) -> list[Message]:
+    """Ask for the answer of one sub-question."""
+    return [_system(_STEP), _user(turn_message(question, context, history, subquestion))]
+
+
+def conclude(question: str, context: str | None, history: Sequence[tuple[str, str]]) -> list[Message]:
+    """Ask for the answer of the question once its sub-questions are answered."""
+    hint = _SOLVE_HINT[kind_of(question, context)]
+    return [_system(_CONCLUDE.format(hint=hint)), _user(turn_message(question, context, history))]
+
+
+def _system(text: str) -> Message:
+    return {"role": "system", "content": text}
+
+
+def _user(text: str) -> Message:
+    return {"role": "user", "content": text}
+
+
+def _exchange(asked: str, answered: str) -> list[Message]:
+    return [_user(asked), {"role": "assistant", "content": answered}]

@@ -249,8 +249,8 @@ def test_time_is_not_lost_when_the_solver_is_remote() -> None:
         events = edge.stream(QUESTION)
         next(events)
         deadline = time.monotonic() + 10
-        while edge.solver.endpoint._client is None and time.monotonic() < deadline:  # type: ignore[attr-defined]
+        while edge.solver.chat._client is None and time.monotonic() < deadline:  # type: ignore[attr-defined]
             time.sleep(0.01)
-        assert edge.solver.endpoint._client is not None  # type: ignore[attr-defined]
+        assert edge.solver.chat._client is not None  # type: ignore[attr-defined]
         assert server.requests == []
         list(events)

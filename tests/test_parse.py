@@ -85,6 +85,9 @@ def test_any_text_parses_and_what_is_delivered_parses_to_itself(text: str) -> No
         ("The answer is: March 3, 1999", "March 3, 1999"),
         ("The answer is: the Danube", "the Danube"),
         ("It was the Danube", "It was the Danube"),
+        ("So 4 are left. The answer is 4.\n\nQ: Ann has 9 hats. How many?\nA: The answer is 9.", "4"),
+        ("The answer is: 12\n\nQuestion: What is 3 + 3?\nThe answer is: 6", "12"),
+        ("Q1: How many?\nA1: 3\nQ2: And then?\nA2: 5\nFinal answer: 5", "5"),
         ("", None),
         ("  \n ", None),
     ],
@@ -115,3 +118,17 @@ def test_sub_answers_are_the_numbered_lines_up_to_the_final_answer() -> None:
         "Let us see.\n1. 48/2 = 24\nclips\n2. That is 3.5 times.\n2.5 is not a line number.\n3) 72\nThe answer is: 72"
     )
     assert parse.subanswers(text) == ("48/2 = 24 clips", "That is 3.5 times. 2.5 is not a line number.", "72")
+
+
+@pytest.mark.parametrize(
+    ("text", "answers"),
+    [
+        ("Q1: Ann has 15.\nQ2: Ben has 30.\nFinal answer: 45", ("Ann has 15.", "Ben has 30.")),
+        ("Q1: How many has Ann?\nA1: 15\nQ2: How many has Ben?\nA2: 30\nFinal answer: 45", ("15", "30")),
+        ("**1.** 24\n**2.** 72", ("24", "72")),
+        ("The answer is: 3", ()),
+        ("", ()),
+    ],
+)
+def test_sub_answers_wear_many_labels(text: str, answers: tuple[str, ...]) -> None:
+    assert tuple(a.strip("* ") for a in parse.subanswers(text)) == answers

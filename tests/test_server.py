@@ -54,19 +54,18 @@ def test_the_chat_template_renders_the_training_prompt_token_for_token(student: 
     template = llama.metadata["tokenizer.chat_template"]
     formatter = Jinja2ChatFormatter(template, eos_token="<|end|>", bos_token="<s>")
     passage = "The bridge was built in 1931. It is 503 metres long."
-    for role, instruction in (
-        ("decompose", prompts.DECOMPOSE.format(cap=10)),
-        ("solve", prompts.SOLVE),
-        ("solve", prompts.SOLVE_DIRECT),
+    plan = ["How many pens does Mia have?", "How many are left?"]
+    for role, messages in (
+        ("decompose", prompts.decompose(QUESTION, None, cap=10)),
+        ("decompose", prompts.decompose("How long is it?", passage, cap=3)),
+        ("solve", prompts.solve(QUESTION, None, plan)),
+        ("solve", prompts.solve("How long is it?", passage, [])),
+        ("solve", prompts.solve(QUESTION, None, [], direct=True)),
     ):
-        for user in (
-            QUESTION,
-            prompts.user_message("How long is it?", passage),
-            prompts.user_message(QUESTION, None, ["How many pens does Mia have?", "How many are left?"]),
-        ):
-            messages = [{"role": "system", "content": instruction}, {"role": "user", "content": user}]
-            rendered = formatter(messages=messages).prompt  # type: ignore[arg-type]
-            assert llama.tokenize(rendered.encode(), add_bos=False, special=True) == student.prompt(role, user)
+        rendered = formatter(messages=messages).prompt  # type: ignore[arg-type]
+        assert llama.tokenize(rendered.encode(), add_bos=False, special=True) == student.prompt(
+            role, messages[-1]["content"]
+        )
     llama.close()
 
 

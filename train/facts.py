@@ -26,7 +26,7 @@ def chat_template(templates: Mapping[str, str] = TEMPLATES) -> str:
     (plan_head, plan_tail), (solve_head, solve_tail) = (
         templates[role].split("{user}") for role in ("decompose", "solve")
     )
-    first_word = prompts.DECOMPOSE.split()[0]
+    first_word = prompts.decompose("", None, cap=1)[0]["content"].split()[0]
     planning = f"messages[0]['content'].startswith('{first_word}')"
     return (
         f"{{{{ '{plan_head}' if {planning} else '{solve_head}' }}}}{{{{ messages[-1]['content'] }}}}"

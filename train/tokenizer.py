@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import io
 import json
-import shutil
-import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -20,7 +18,7 @@ REFERENCES = tuple(f"#{number}" for number in range(1, 10))
 CALCULATOR = ("<<", ">>")
 RESERVED = 64
 
-FIXED = Path(__file__).parent / "english-4096.model"
+FIXED = Path(__file__).parent / "english-4096"
 
 
 def control_pieces() -> list[str]:
@@ -61,20 +59,6 @@ def train_tokenizer(texts: Iterable[str], out: Path, *, vocabulary: int = 4096) 
     )
     out.mkdir(parents=True, exist_ok=True)
     (out / "tokenizer.model").write_bytes(model.getvalue())
-    _write_settings(out)
-
-
-def load_tokenizer() -> Any:
-    """The fixed tokenizer of the students trained here, as transformers wants it."""
-    from transformers import LlamaTokenizerFast
-
-    with tempfile.TemporaryDirectory() as scratch:
-        shutil.copyfile(FIXED, Path(scratch, "tokenizer.model"))
-        _write_settings(Path(scratch))
-        return LlamaTokenizerFast.from_pretrained(scratch)
-
-
-def _write_settings(out: Path) -> None:
     settings = {
         "tokenizer_class": "LlamaTokenizer",
         "legacy": False,
@@ -89,3 +73,10 @@ def _write_settings(out: Path) -> None:
         "model_max_length": 2048,
     }
     (out / "tokenizer_config.json").write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
+
+
+def load_tokenizer() -> Any:
+    """The fixed tokenizer of the students trained here, as transformers wants it."""
+    from transformers import LlamaTokenizerFast
+
+    return LlamaTokenizerFast.from_pretrained(FIXED)

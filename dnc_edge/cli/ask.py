@@ -24,6 +24,7 @@ def ask(
     seed: options.Seed = None,
     max_tokens: options.MaxTokens = None,
     timeout: options.Timeout = None,
+    shots: options.Shots = None,
     threads: options.Threads = None,
     price: options.Price = None,
     local_price: options.LocalPrice = None,
@@ -65,6 +66,7 @@ def ask(
         seed=seed,
         max_tokens=max_tokens,
         timeout=timeout,
+        shots=shots,
         threads=threads,
     ) as edge:
         plan = None

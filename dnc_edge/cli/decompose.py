@@ -19,6 +19,7 @@ def decompose(
     temperature: options.Temperature = None,
     top_p: options.TopP = None,
     seed: options.Seed = None,
+    shots: options.Shots = None,
     threads: options.Threads = None,
     json: options.Json = False,
     events: options.Events = False,
@@ -46,6 +47,7 @@ def decompose(
         temperature=temperature,
         top_p=top_p,
         seed=seed,
+        shots=shots,
         threads=threads,
     ) as edge:
         stream = edge.stream(text, passage, solve=False)

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from dnc_edge import __version__, output
-from dnc_edge.cli import convert, train
+from dnc_edge.cli import bench, convert, train
 from dnc_edge.cli.ask import ask
 from dnc_edge.cli.decompose import decompose
 from dnc_edge.cli.solve import solve
@@ -26,6 +26,7 @@ app = typer.Typer(
 app.command()(ask)
 app.command()(decompose)
 app.command()(solve)
+app.add_typer(bench.app, name="bench")
 app.add_typer(convert.app, name="convert")
 app.add_typer(train.app, name="train")
 

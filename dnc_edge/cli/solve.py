@@ -21,6 +21,7 @@ def solve(
     fallback: options.Fallback = None,
     max_tokens: options.MaxTokens = None,
     timeout: options.Timeout = None,
+    shots: options.Shots = None,
     threads: options.Threads = None,
     price: options.Price = None,
     local_price: options.LocalPrice = None,
@@ -53,6 +54,7 @@ def solve(
         fallback=fallback,
         max_tokens=max_tokens,
         timeout=timeout,
+        shots=shots,
         threads=threads,
     ) as edge:
         question = Question(record.question, record.context, record.id)

@@ -122,11 +122,11 @@ class LlamaCppEngine:
     ) -> None:
         self.model = model
         self.context = context or min(model.trained_context, 4096)
-        threads = threads or len(os.sched_getaffinity(0))
+        self.threads = threads or len(os.sched_getaffinity(0))
         parameters = llama.llama_context_default_params()
         parameters.n_ctx = self.context
         parameters.n_batch = parameters.n_ubatch = batch
-        parameters.n_threads = parameters.n_threads_batch = threads
+        parameters.n_threads = parameters.n_threads_batch = self.threads
         parameters.flash_attn_type = llama.LLAMA_FLASH_ATTN_TYPE_DISABLED
         parameters.no_perf = True
         self._pointer = llama.llama_init_from_model(model.pointer, parameters)

@@ -1,0 +1,108 @@
+"""What dnc-edge adds: to a cold start above a bare script, and to a plan above its engine."""
+
+from __future__ import annotations
+
+import json
+import statistics
+import subprocess
+import sys
+import time
+from typing import Any
+
+from dnc_edge.bench.machine import machine
+from dnc_edge.bench.plans import whole
+from dnc_edge.decomposers import StudentDecomposer
+from dnc_edge.engines import Request
+from dnc_edge.prompts import user_message
+from dnc_edge.students import resolve
+from dnc_edge.students.student import Student
+from dnc_edge.types import Question
+
+QUESTION = "Mia packs 6 boxes of 12 pens and gives away 15 of the pens. How many pens are left?"
+QUESTIONS = (
+    QUESTION,
+    "Ben reads 14 pages a day for 9 days and then 20 pages a day for 4 days. How many pages does Ben read in all?",
+    "A jacket costs $80. It is reduced by 25%, and Nora has a coupon for $10. How much does Nora pay?",
+    "Ida is 4 years older than Tom, and Tom is twice as old as Eva. If Eva is 7, how old is Ida?",
+    "A farm has 36 cows, half as many goats and 12 more hens than goats. How many animals does the farm have?",
+)
+
+# Imports the package, loads the same file and decodes the same tokens up to the same newline.
+BARE = """
+import sys
+from llama_cpp import Llama
+path, threads, tokens, newline = sys.argv[1], int(sys.argv[2]), eval(sys.argv[3]), int(sys.argv[4])
+llama = Llama(path, n_ctx=2048, n_threads=threads, n_threads_batch=threads, verbose=False)
+text = b""
+for token in llama.generate(tokens, temp=0.0, repeat_penalty=1.0):
+    if token == newline or token == llama.token_eos():
+        break
+    text += llama.detokenize([token])
+print(text.decode(), flush=True)
+"""
+
+
+def overhead(*, runs: int = 9) -> dict[str, Any]:
+    """Measure both, the two sides of each in turn.
+
+    Args:
+        runs: pairs of each; medians are returned.
+
+    Returns:
+        seconds of either side and their ratio, for the cold start (to the first sub-question) and for plans.
+    """
+    with Student.open() as student:
+        prompt = student.prompt("decompose", user_message(QUESTION))
+        (newline,) = student.tokenizer.encode("\n")
+        path = resolve.resolve() / student.weights.file
+        threads = student.engine.threads  # type: ignore[attr-defined]
+        plans = [_plans(student) for _ in range(runs)]
+    bare = [sys.executable, "-c", BARE, str(path), str(threads), json.dumps(prompt), str(newline)]
+    ours = [sys.executable, "-m", "dnc_edge", "decompose", "--events", QUESTION]
+    cold = [(_until(ours, b'"subquestion"'), _until(bare, b"?")) for _ in range(runs)]
+    return {
+        "cold": _ratio("dnc_edge", "bare", cold),
+        "plans": _ratio("pipeline", "engine", plans),
+        "runs": runs,
+        "machine": machine(),
+    }
+
+
+def _ratio(first: str, second: str, pairs: list[tuple[float, float]]) -> dict[str, float]:
+    return {
+        f"{first}_seconds": round(statistics.median(a for a, _ in pairs), 4),
+        f"{second}_seconds": round(statistics.median(b for _, b in pairs), 4),
+        "ratio": round(statistics.median(a / b for a, b in pairs), 3),
+    }
+
+
+def _until(command: list[str], mark: bytes) -> float:
+    """Seconds from the start of a process to the first line of its output that holds `mark`."""
+    started = time.perf_counter()
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if mark in line:
+                seconds = time.perf_counter() - started
+                process.stdout.read()
+                return seconds
+    raise RuntimeError(f"{command[:3]} ended without {mark!r}")
+
+
+def _plans(student: Student) -> tuple[float, float]:
+    """Seconds of the questions' plans through the decomposer, and of the same requests through the engine alone."""
+    decomposer = StudentDecomposer(student)
+    started = time.perf_counter()
+    made = [whole(decomposer, Question(question)) for question in QUESTIONS]
+    middle = time.perf_counter()
+    for question, plan in zip(QUESTIONS, made, strict=True):
+        request = Request(
+            "bench",
+            student.prompt("decompose", user_message(question)),
+            plan.usage.output_tokens,
+            frozenset({student.tokenizer.control("<|end|>")}),
+            distinct=frozenset(student.tokenizer.encode("\n")),
+        )
+        for _ in student.engine.run([request]):
+            pass
+    return middle - started, time.perf_counter() - middle

@@ -1,0 +1,118 @@
+"""Plans judged without a solver: a student's on GSM8K test, beside those that others published."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from dnc_edge.bench.machine import machine
+from dnc_edge.decomposers import Decomposer, trivial
+from dnc_edge.tasks import files, gsm8k
+from dnc_edge.tasks.plans import figures, score
+from dnc_edge.types import Plan, Question
+
+RawPlans = list[list[str]]
+
+
+def decoded(decomposer: Decomposer, problems: Sequence[gsm8k.Problem], tick: Callable[[int], None]) -> RawPlans:
+    """Raw plans of all problems: the lines as decoded; none where the decomposer says that none are needed."""
+    raw = []
+    for number, problem in enumerate(problems, start=1):
+        plan = whole(decomposer, Question(problem.question))
+        raw.append([line for line in plan.raw.splitlines() if line.strip()] if plan.subquestions else [])
+        tick(number)
+    return raw
+
+
+def whole(decomposer: Decomposer, question: Question) -> Plan:
+    """The plan at the end of a decomposer's stream."""
+    stream = decomposer.decompose(question)
+    while True:
+        try:
+            next(stream)
+        except StopIteration as ended:
+            plan: Plan = ended.value
+            return plan
+
+
+def published() -> dict[str, RawPlans]:
+    """Plans on GSM8K test that GSM8K-AI-SubQ published, and the trivial one, by name."""
+    problems = gsm8k.load()
+    chatgpt = gsm8k.chatgpt_plans()
+    systems = {
+        "ChatGPT (teacher)": [list(chatgpt[problem.id]) for problem in problems],
+        "trivial: last sentence": decoded(trivial(), problems, lambda _: None),
+    }
+    for label, name in (("GPT-2 small, filtered", "filtered_bc"), ("GPT-2 small, cloned", "finetune")):
+        rows = files.read_jsonl(f"gsm8k_ai_subq/eval_responses/chatgpt/eval_{name}.jsonl")
+        systems[label] = [[re.sub(r"^Q\d+:\s*", "", line) for line in row["questions"].splitlines()] for row in rows]
+    return systems
+
+
+def plans(
+    decomposer: Decomposer, *, limit: int | None = None, tick: Callable[[int], None] = lambda _: None
+) -> dict[str, Any]:
+    """Figures of a decomposer on GSM8K test, and of published ones on the same questions.
+
+    Args:
+        decomposer: what is measured.
+        limit: the first so many questions; None takes all 1,319.
+        tick: told how many are done.
+
+    Returns:
+        per system the four figures of docs/method.md against both golds, with the machine and seconds.
+
+    Raises:
+        DataMissing: GSM8K or GSM8K-AI-SubQ is not there.
+        ExtraMissing: the extra `eval` is not installed.
+    """
+    problems = gsm8k.load(limit)
+    chatgpt = gsm8k.chatgpt_plans()
+    started = time.perf_counter()
+    name = f"{decomposer.name} {decomposer.level or ''}".strip()
+    systems = {name: decoded(decomposer, problems, tick)}
+    seconds = time.perf_counter() - started
+    systems |= published()
+    rows: dict[str, Any] = {}
+    for label, raw in systems.items():
+        chosen = list(zip(raw, problems, strict=False))
+        socratic = figures([score(plan, problem.plan, problem.question) for plan, problem in chosen])
+        teacher = figures([score(plan, chatgpt[problem.id], problem.question) for plan, problem in chosen])
+        rows[label] = {"socratic": asdict(socratic), "chatgpt": asdict(teacher.f1)}
+    return {
+        "task": "gsm8k test",
+        "n": len(problems),
+        "seconds": round(seconds, 1),
+        "systems": rows,
+        "raw": systems[name],
+        "machine": machine(),
+    }
+
+
+def table(result: dict[str, Any]) -> str:
+    """The result as a Markdown table."""
+
+    def cell(estimate: dict[str, float]) -> str:
+        return f"{estimate['value']:.3f} ± {(estimate['high'] - estimate['low']) / 2:.3f}"
+
+    lines = [
+        "| decomposer | plan F1, socratic | plan F1, ChatGPT's | unsupported words | repeats | count difference |",
+        "|---|---|---|---|---|---|",
+    ]
+    for label, row in result["systems"].items():
+        values = row["socratic"]
+        order = [values["f1"], row["chatgpt"], values["unsupported"], values["repeats"], values["count_difference"]]
+        lines.append(f"| {label} | " + " | ".join(map(cell, order)) + " |")
+    return "\n".join(lines)
+
+
+def save(result: dict[str, Any], out: Path) -> None:
+    """Write the figures as JSON, without the plans (which hold other people's words)."""
+    kept = {name: value for name, value in result.items() if name != "raw"}
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.write_text(json.dumps(kept, indent=2) + "\n", encoding="utf-8")

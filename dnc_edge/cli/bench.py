@@ -1,0 +1,82 @@
+"""`dnc-edge bench`: measure plans, levels, engines, strategies. Needs the extra `eval`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dnc_edge import output
+from dnc_edge.cli import options
+
+app = typer.Typer(no_args_is_help=True, help="Measure decomposers.")
+
+
+@app.command()
+def plans(
+    student: options.Student = None,
+    level: options.Level = None,
+    decomposer: options.Decomposer = None,
+    threads: options.Threads = None,
+    limit: Annotated[int | None, typer.Option(help="The first so many questions [default: all].", min=1)] = None,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Keep the figures in this JSON file.")] = None,
+    json: options.Json = False,
+) -> None:
+    """Judge plans on GSM8K test without a solver, beside published decomposers.
+
+    Examples:
+
+      DNC_EDGE_DATA=data dnc-edge bench plans --limit 200
+    """
+    options.require("rouge_score", "scipy", extra="eval")
+    from dnc_edge.bench import plans as bench
+    from dnc_edge.edge import Edge
+
+    def tick(done: int) -> None:
+        if done % 100 == 0:
+            output.note(f"{done} questions")
+
+    with Edge(student=student, level=level, decomposer=decomposer, threads=threads) as edge:
+        result = bench.plans(edge.decomposer, limit=limit, tick=tick)
+    if out:
+        bench.save(result, out)
+    if json:
+        output.print_json({name: value for name, value in result.items() if name != "raw"})
+    else:
+        output.print_text(bench.table(result))
+
+
+@app.command()
+def overhead(
+    runs: Annotated[int, typer.Option(help="Pairs of each measurement.", min=1)] = 9,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Keep the figures in this JSON file.")] = None,
+) -> None:
+    """Measure what dnc-edge adds to a cold start and to a plan."""
+    import json
+
+    from dnc_edge.bench.overhead import overhead as measure
+
+    result = measure(runs=runs)
+    if out:
+        out.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    output.print_json(result, indent=2)
+
+
+@app.command()
+def parsers(
+    json: options.Json = False,
+) -> None:
+    """Send 500 recorded replies of real models through the parsers."""
+    from dataclasses import asdict
+
+    from dnc_edge.bench.parsers import parsers as read
+
+    rows = read()
+    if json:
+        output.print_json([asdict(row) for row in rows])
+        return
+    for row in rows:
+        output.print_text(f"{row.source}: {row.total - len(row.misses)} of {row.total} ({row.criterion})")
+        if row.misses:
+            output.print_text("  not: " + ", ".join(row.misses))

@@ -1,0 +1,57 @@
+"""A solver that takes messages: an OpenAI-compatible endpoint, or any local chat model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from dnc_edge import parse, prompts
+from dnc_edge.endpoint import Chat
+from dnc_edge.pricing import Prices
+from dnc_edge.solvers.protocol import History, Mode, Solving
+from dnc_edge.types import Answer, AnswerDelta, Question
+
+
+class ChatSolver:
+    """Sends the messages of `prompts`, reads the reply with `parse`."""
+
+    small = False
+
+    def __init__(self, chat: Chat, prices: Prices | None = None, *, shots: int = 0) -> None:
+        self.chat = chat
+        self.shots = shots
+        self.prices = prices or Prices()
+        self.name = chat.name
+
+    def identity(self) -> dict[str, Any]:
+        return {**self.chat.identity(), "shots": self.shots}
+
+    def prepare(self) -> None:
+        self.chat.prepare()
+
+    def solve(self, question: Question, plan: Sequence[str], mode: Mode) -> Solving:
+        direct = mode == "direct"
+        return self._ask(prompts.solve(question.text, question.context, plan, direct=direct, shots=self.shots))
+
+    def step(self, question: Question, history: History, subquestion: str) -> Solving:
+        return self._ask(prompts.step(question.text, question.context, history, subquestion))
+
+    def conclude(self, question: Question, history: History) -> Solving:
+        return self._ask(prompts.conclude(question.text, question.context, history))
+
+    def _ask(self, messages: list[prompts.Message]) -> Solving:
+        stream = self.chat.stream(messages)
+        while True:
+            try:
+                yield AnswerDelta(next(stream))
+            except StopIteration as ended:
+                reply = ended.value
+                break
+        return Answer(
+            answer=parse.final_answer(reply.text),
+            text=reply.text,
+            subanswers=parse.subanswers(reply.text),
+            finish_reason=reply.finish_reason,
+            usage=replace(reply.usage, cost_usd=self.chat.cost(reply.usage, self.prices)),
+        )

@@ -1,0 +1,160 @@
+"""Any GGUF chat model as a local solver or decomposer: `local:FILE`.
+
+The chat template inside a stranger's file is a program; it is never run. The common formats are written
+down here, and a file's format is told by the control pieces in its vocabulary.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Generator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dnc_edge.endpoint import Messages, Reply
+from dnc_edge.engines import GREEDY, Request, Sampling
+from dnc_edge.errors import SolverError, StudentError
+from dnc_edge.pricing import Prices
+from dnc_edge.students.student import Generation
+from dnc_edge.types import Usage
+
+_ids = itertools.count(1)
+
+
+@dataclass(frozen=True)
+class Format:
+    """How a family of models writes a conversation; `controls` are the pieces that are no text."""
+
+    name: str
+    controls: tuple[str, ...]
+    turn: str
+    opening: str
+    end: str
+    begin: str = ""
+    assistant: str = "assistant"
+    system: bool = True
+
+
+FORMATS = (
+    Format(
+        "chatml", ("<|im_start|>", "<|im_end|>"), "<|im_start|>{role}\n{content}<|im_end|>\n",
+        "<|im_start|>assistant\n", "<|im_end|>",
+    ),
+    Format(
+        "llama-3", ("<|begin_of_text|>", "<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>"),
+        "<|start_header_id|>{role}<|end_header_id|>\n\n{content}<|eot_id|>",
+        "<|start_header_id|>assistant<|end_header_id|>\n\n", "<|eot_id|>", begin="<|begin_of_text|>",
+    ),
+    Format(
+        "gemma", ("<bos>", "<start_of_turn>", "<end_of_turn>"), "<start_of_turn>{role}\n{content}<end_of_turn>\n",
+        "<start_of_turn>model\n", "<end_of_turn>", begin="<bos>", assistant="model", system=False,
+    ),
+)  # fmt: skip
+
+
+class LocalChat:
+    """A GGUF file that takes messages and streams a reply, like an endpoint.
+
+    Args:
+        path: the file; its size and name identify it in records.
+        max_tokens: most tokens of a reply.
+        context: longest conversation in tokens; None takes 4,096 or what the model was trained for.
+
+    Raises:
+        StudentError: not a GGUF file, or none of the known chat formats fits it.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        max_tokens: int = 1024,
+        sampling: Sampling = GREEDY,
+        threads: int | None = None,
+        context: int | None = None,
+    ) -> None:
+        from dnc_edge.engines.llama_cpp import GgufModel, LlamaCppEngine
+        from dnc_edge.students.tokenizer import GgufTokenizer
+
+        model = GgufModel(path)
+        self.path = path
+        self.name = f"local:{path.name}"
+        self.max_tokens = max_tokens
+        self.sampling = sampling
+        self.engine = LlamaCppEngine(model, context=context, threads=threads)
+        self.tokenizer = GgufTokenizer(model)
+        self.format, self._controls = self._recognise()
+
+    def _recognise(self) -> tuple[Format, dict[str, int]]:
+        for known in FORMATS:
+            try:
+                return known, {piece: self.tokenizer.control(piece) for piece in known.controls}
+            except StudentError:
+                continue
+        names = ", ".join(known.name for known in FORMATS)
+        raise StudentError(
+            f"{self.path} has none of the chat formats known here",
+            hint=f"known: {names}; serve it behind an OpenAI-compatible server and use http://...#MODEL",
+        )
+
+    def identity(self) -> dict[str, Any]:
+        return {
+            "file": self.path.name,
+            "bytes": self.path.stat().st_size,
+            "format": self.format.name,
+            "max_tokens": self.max_tokens,
+            "sampling": vars(self.sampling),
+        }
+
+    def prepare(self) -> None:
+        """Nothing to do: the model is loaded."""
+
+    def cost(self, usage: Usage, prices: Prices) -> float | None:
+        return prices.of_local(usage)
+
+    def tokens(self, messages: Messages) -> list[int]:
+        """Token ids of a conversation up to where the reply begins; messages are text, never control."""
+        form = self.format
+        ids = self._literal(form.begin)
+        system = ""
+        for message in messages:
+            role, content = message["role"], message["content"]
+            if role == "system" and not form.system:
+                system = content + "\n\n"
+                continue
+            head, tail = form.turn.split("{content}")
+            role = form.assistant if role == "assistant" else role
+            ids += self._literal(head.replace("{role}", role)) + self.tokenizer.encode(system + content)
+            ids += self._literal(tail)
+            system = ""
+        return ids + self._literal(form.opening)
+
+    def _literal(self, text: str) -> list[int]:
+        ids: list[int] = []
+        for part in re.split("(" + "|".join(map(re.escape, self._controls)) + ")", text):
+            if part in self._controls:
+                ids.append(self._controls[part])
+            elif part:
+                ids += self.tokenizer.encode(part)
+        return ids
+
+    def stream(self, messages: Messages) -> Generator[str, None, Reply]:
+        """Text as it is decoded; returns the whole reply.
+
+        Raises:
+            SolverError: the reply was cut off. PromptTooLong: the conversation does not fit.
+        """
+        ends = frozenset({self._controls[self.format.end]})
+        request = Request(f"c{next(_ids)}", self.tokens(messages), self.max_tokens, ends, self.sampling)
+        generation = Generation(self.engine, self.tokenizer, request)
+        yield from generation
+        if generation.finish == "length":
+            raise SolverError(f"{self.name} was cut off at {self.max_tokens} tokens", code="solver_cut")
+        if not generation.text.strip():
+            raise SolverError(f"{self.name} gave an empty reply", code="solver_empty")
+        return Reply(generation.text, "stop", generation.usage)
+
+    def close(self) -> None:
+        self.engine.close()
