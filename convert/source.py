@@ -58,7 +58,7 @@ def _fetch(installed: str, target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
         command = [
-            sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--no-binary", ":all:",
+            sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--no-binary", "llama-cpp-python",
             "--dest", scratch, f"llama-cpp-python=={installed}",
         ]  # fmt: skip
         run = subprocess.run(command, capture_output=True, text=True, check=False)

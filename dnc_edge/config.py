@@ -24,7 +24,9 @@ class Settings:
     level: str | None = field(default=None, metadata={"help": "quantization level of the student"})
     decomposer: str | None = field(
         default=None,
-        metadata={"help": "student:NAME, openai:MODEL, http://host:port/v1#MODEL, recorded:FILE, trivial or none"},
+        metadata={
+            "help": "student:NAME, openai:MODEL, http://host:port/v1#MODEL, recorded:FILE, gold, trivial or none"
+        },
     )
     solver: str = field(
         default="local", metadata={"help": "openai:MODEL, http://host:port/v1#MODEL, local or local:STUDENT"}

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from dnc_edge import parse, prompts
 from dnc_edge.endpoint import Chat
 from dnc_edge.engines import GREEDY, Sampling
-from dnc_edge.errors import InputError, SolverError
+from dnc_edge.errors import InputError
 from dnc_edge.pricing import Prices
 from dnc_edge.students.student import Student
 from dnc_edge.types import Plan, PlanDelta, Question, Record, SubQuestion, Usage
@@ -211,8 +211,10 @@ def gold(plans: Mapping[str, Sequence[str]]) -> GivenDecomposer:
         try:
             return plans[question.text]
         except KeyError:
-            raise SolverError(
-                f"there is no gold plan for the question {question.text[:60]!r}", code="no_gold_plan", stage="decompose"
+            raise InputError(
+                f"there is no gold plan for the question {question.text[:60]!r}",
+                hint="gold plans are those of GSM8K test",
+                code="no_gold_plan",
             ) from None
 
     return GivenDecomposer("gold", plan_of)

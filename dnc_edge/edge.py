@@ -131,13 +131,17 @@ class Edge:
             return decomposers.recorded(Path(rest))
         if spec == "trivial":
             return decomposers.trivial()
+        if spec == "gold":
+            from dnc_edge.tasks import gsm8k
+
+            return decomposers.gold({problem.question: problem.plan for problem in gsm8k.load()})
         if kind in ("openai", "http", "https") or (kind == "local" and rest.endswith(".gguf")):
             chat = self._local_chat(rest) if kind == "local" else self._endpoint(spec, {})
             return decomposers.ChatDecomposer(chat, cap=cap or 10, shots=self.settings.shots, prices=self.prices)
         raise UsageError(
             f"unknown decomposer {spec!r}",
             hint="choose from: student:NAME, openai:MODEL, http://host:port/v1#MODEL, local:FILE.gguf, recorded:FILE, "
-            "trivial, none",
+            "gold, trivial, none",
         )
 
     @functools.cached_property

@@ -254,3 +254,21 @@ def test_time_is_not_lost_when_the_solver_is_remote() -> None:
         assert edge.solver.chat._client is not None  # type: ignore[attr-defined]
         assert server.requests == []
         list(events)
+
+
+def test_gold_plans_are_those_of_the_test_set(data: Path) -> None:
+    from dnc_edge.tasks import gsm8k
+
+    problem = gsm8k.load(1)[0]
+    result = dnc_edge("decompose", "--json", "--decomposer", "gold", problem.question)
+    assert tuple(json.loads(result.stdout)["subquestions"]) == problem.plan
+    unknown = dnc_edge("decompose", "--decomposer", "gold", "How many?")
+    assert unknown.returncode == 3 and "no gold plan" in unknown.stderr.decode()
+
+
+def test_recorded_plans_are_replayed(tmp_path: Path) -> None:
+    recorded = tmp_path / "plans.jsonl"
+    recorded.write_bytes(dnc_edge("decompose", "--json", QUESTION).stdout)
+    again = json.loads(dnc_edge("decompose", "--json", "--decomposer", f"recorded:{recorded}", QUESTION).stdout)
+    assert again["subquestions"] == json.loads(recorded.read_text("utf-8"))["subquestions"]
+    assert again["decomposer"] == "recorded:plans.jsonl"

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from pathlib import Path
 
 import pytest
 
 from dnc_edge.engines import GREEDY, Request, Sampling
+from dnc_edge.engines.threads import default_threads
 from dnc_edge.errors import StudentError
 from dnc_edge.prompts import user_message
 from dnc_edge.students import resolve
@@ -55,7 +57,7 @@ def test_sampling_follows_its_seed(student: Student) -> None:
     tokens = student.prompt("decompose", QUESTION)
     warm = Sampling(temperature=1.0, top_p=0.95, seed=1)
     assert decode(student, tokens, warm) == decode(student, tokens, warm)
-    drawn = {tuple(decode(student, tokens, Sampling(1.0, 0.95, seed))) for seed in range(5)}
+    drawn = {tuple(decode(student, tokens, Sampling(2.0, 1.0, seed))) for seed in range(5)}
     assert len(drawn) > 1
     assert decode(student, tokens, Sampling(1.0, 1e-6, 3)) == decode(student, tokens)
 
@@ -134,3 +136,10 @@ def test_two_requests_at_once_in_one_thread_are_refused_instead_of_waiting_for_e
     with pytest.raises(StudentError, match="in the middle of another request"):
         next(student.engine.run([Request("second", tokens, 5)]))
     assert len(list(first)) == 4
+
+
+@pytest.mark.parametrize(("running", "expected"), [(1, 0), (2, -1), (99, None), (0, 0), (None, 0)])
+def test_the_default_is_a_thread_for_each_idle_core(running: int | None, expected: int | None) -> None:
+    cores = len(os.sched_getaffinity(0))
+    chosen = default_threads(lambda: running)
+    assert chosen == (1 if expected is None else max(1, cores + expected))

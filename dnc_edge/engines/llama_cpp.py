@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from dnc_edge.engines.protocol import Request, Step
+from dnc_edge.engines.threads import default_threads
 from dnc_edge.errors import ExtraMissing, StudentError
 
 try:
@@ -111,7 +112,7 @@ class LlamaCppEngine:
     Args:
         model: the loaded file; the engine does not own it.
         context: longest sequence in tokens; at most what the model was trained for by default.
-        threads: compute threads; None takes all cores this process may use.
+        threads: compute threads; None takes a thread for each core that is idle now.
         batch: prompt tokens decoded at once.
     """
 
@@ -122,7 +123,7 @@ class LlamaCppEngine:
     ) -> None:
         self.model = model
         self.context = context or min(model.trained_context, 4096)
-        self.threads = threads or len(os.sched_getaffinity(0))
+        self.threads = threads or default_threads()
         parameters = llama.llama_context_default_params()
         parameters.n_ctx = self.context
         parameters.n_batch = parameters.n_ubatch = batch
