@@ -91,7 +91,10 @@ def gguf(
             "default_level": default_level or ("q8_0" if "q8_0" in levels else levels[0]),
             "files": files,
             "probes": student["probes"],
-            "about": {"training": facts.get("training", {}), **(about or {})},
+            "about": {
+                **{name: facts[name] for name in ("training", "licences", "card") if name in facts},
+                **(about or {}),
+            },
         }
         text = json.dumps(manifest, indent=2, ensure_ascii=False) + "\n"
         (made / FILENAME).write_text(text, encoding="utf-8")

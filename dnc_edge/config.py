@@ -25,11 +25,13 @@ class Settings:
     decomposer: str | None = field(
         default=None,
         metadata={
-            "help": "student:NAME, openai:MODEL, http://host:port/v1#MODEL, recorded:FILE, gold, trivial or none"
+            "help": "student:NAME, openai:MODEL, http://host:port/v1#MODEL, local:FILE.gguf, recorded:FILE, gold, "
+            "trivial or none"
         },
     )
     solver: str = field(
-        default="local", metadata={"help": "openai:MODEL, http://host:port/v1#MODEL, local or local:STUDENT"}
+        default="local",
+        metadata={"help": "openai:MODEL, http://host:port/v1#MODEL, local, local:STUDENT or local:FILE.gguf"},
     )
     strategy: str = field(default="static", metadata={"help": "single, static or dynamic"})
     mode: str = field(default="cot", metadata={"help": "without sub-questions: cot (step by step) or direct"})

@@ -20,6 +20,27 @@ PROBES = (
     ("solve", "Ben has 4 bags of 9 nuts.\nHow many nuts is that?\n\nSub-questions:\n1. How many nuts does Ben have?"),
 )  # fmt: skip
 
+# Licence and attribution of each file that may train a student.
+LICENCES = {
+    "gsm8k/train_socratic.jsonl": "MIT, OpenAI (GSM8K with socratic sub-questions)",
+    "strategyqa/train.json": "MIT, Geva et al. (StrategyQA)",
+    "break/QDMR-high-level/dev.csv": "MIT, Wolfson et al. (Break); passages CC BY-SA 4.0, Dua et al. (DROP)",
+    "math_word_problems/mawps/trainset.json": "MIT, Koncel-Kedziorski et al. (MAWPS, in MWPToolkit)",
+    "math_word_problems/mawps-single/trainset.json": "MIT, Koncel-Kedziorski et al. (MAWPS, in MWPToolkit)",
+    "distilling_step_by_step/svamp/svamp_train.json": "Apache-2.0, Patel et al. (SVAMP, in Distilling step-by-step)",
+    "train/synthetic.py": "Apache-2.0, written by a program of this project",
+}
+
+CARD = {
+    "use": "Splitting grade-school word problems, and questions over a passage or of fact, into sub-questions in English; "
+    "answering them offline as a stopgap.",
+    "limits": "A model of 11 million parameters trained from scratch: it knows no facts, misreads longer questions, and "
+    "its answers are wrong more often than right. Plans over passages and of fact are much weaker than those of word "
+    "problems. Other languages than English do not work.",
+    "biases": "Names, trades and pronouns follow the word problems it learned from, which are mostly American.",
+    "over_reliance": "Read a plan before paying for it, and never take the local answer for a fact.",
+}
+
 
 def chat_template(templates: Mapping[str, str] = TEMPLATES) -> str:
     """Jinja for servers: the last message in the template of the role that the instruction names first."""
@@ -50,6 +71,8 @@ def write_facts(checkpoint: Path, tokenizer: Any, *, context: int, training: Map
             "probes": [{"role": role, "user": user, "tokens": encoder.prompt(role, user)} for role, user in PROBES],
         },
         "training": training,
+        "licences": {source: LICENCES[source] for source in training.get("data", {}) if source in LICENCES},
+        "card": CARD,
     }
     (checkpoint / FILENAME).write_text(json.dumps(facts, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     tokenizer.backend_tokenizer.encode_special_tokens = False
