@@ -32,11 +32,15 @@ LICENCES = {
 }
 
 CARD = {
-    "use": "Splitting grade-school word problems, and questions over a passage or of fact, into sub-questions in English; "
-    "answering them offline as a stopgap.",
-    "limits": "A model of 11 million parameters trained from scratch: it knows no facts, misreads longer questions, and "
-    "its answers are wrong more often than right. Plans over passages and of fact are much weaker than those of word "
-    "problems. Other languages than English do not work.",
+    "use": (
+        "Splitting grade-school word problems, and questions over a passage or of fact, into sub-questions in English; "
+        "answering them offline as a stopgap."
+    ),
+    "limits": (
+        "A model of 11 million parameters trained from scratch: it knows no facts, misreads longer questions, and its "
+        "answers are wrong more often than right. Plans over passages and of fact are much weaker than those of word "
+        "problems. Other languages than English do not work."
+    ),
     "biases": "Names, trades and pronouns follow the word problems it learned from, which are mostly American.",
     "over_reliance": "Read a plan before paying for it, and never take the local answer for a fact.",
 }
