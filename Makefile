@@ -15,7 +15,9 @@ test-long: .venv/dev.stamp
 	$(BIN)/pytest -m long --timeout=3600
 
 bench: .venv/dev.stamp
+	$(BIN)/dnc-edge bench overhead --out bench/results/overhead.json
 	$(BIN)/dnc-edge bench plans --out bench/results/plans.json
+	$(BIN)/dnc-edge bench student --out bench/results/student.json
 
 lint: .venv/dev.stamp
 	$(BIN)/ruff check .

@@ -14,12 +14,13 @@ from dnc_edge.bench.machine import machine
 from dnc_edge.decomposers import Decomposer, trivial
 from dnc_edge.tasks import files, gsm8k
 from dnc_edge.tasks.plans import figures, score
+from dnc_edge.tasks.problem import Problem
 from dnc_edge.types import Plan, Question
 
 RawPlans = list[list[str]]
 
 
-def decoded(decomposer: Decomposer, problems: Sequence[gsm8k.Problem], tick: Callable[[int], None]) -> RawPlans:
+def decoded(decomposer: Decomposer, problems: Sequence[Problem], tick: Callable[[int], None]) -> RawPlans:
     """Raw plans of all problems: the lines as decoded; none where the decomposer says that none are needed."""
     raw = []
     for number, problem in enumerate(problems, start=1):
@@ -81,7 +82,7 @@ def plans(
     rows: dict[str, Any] = {}
     for label, raw in systems.items():
         chosen = list(zip(raw, problems, strict=False))
-        socratic = figures([score(plan, problem.plan, problem.question) for plan, problem in chosen])
+        socratic = figures([score(plan, problem.plan or (), problem.question) for plan, problem in chosen])
         teacher = figures([score(plan, chatgpt[problem.id], problem.question) for plan, problem in chosen])
         rows[label] = {"socratic": asdict(socratic), "chatgpt": asdict(teacher.f1)}
     return {

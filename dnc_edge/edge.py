@@ -134,7 +134,7 @@ class Edge:
         if spec == "gold":
             from dnc_edge.tasks import gsm8k
 
-            return decomposers.gold({problem.question: problem.plan for problem in gsm8k.load()})
+            return decomposers.gold({problem.question: problem.plan or () for problem in gsm8k.load()})
         if kind in ("openai", "http", "https") or (kind == "local" and rest.endswith(".gguf")):
             chat = self._local_chat(rest) if kind == "local" else self._endpoint(spec, {})
             return decomposers.ChatDecomposer(chat, cap=cap or 10, shots=self.settings.shots, prices=self.prices)

@@ -101,3 +101,31 @@ def test_published_decomposers_score_as_published(data: Path) -> None:
         scores = [plans.plan_f1(plan, p.plan) for plan, p in zip(delivered, problems, strict=True)]
         assert sum(scores) / len(scores) == pytest.approx(published[name], abs=0.0015), name
         assert all(len(without_repeats(p.plan)) == len(p.plan) for p in problems)
+
+
+def test_tasks_load_with_their_gold(data: Path) -> None:
+    from dnc_edge.tasks import multiarith, strategyqa, svamp
+
+    assert [len(task.load()) for task in (gsm8k, svamp, multiarith, strategyqa)] == [1319, 200, 600, 229]
+    assert multiarith.load(1)[0].answer == "39" and svamp.load(1)[0].answer == "450"
+    assert svamp.load(1)[0].plan == () and strategyqa.load(1)[0].plan
+    for task in (gsm8k, svamp, multiarith, strategyqa):
+        assert all(task.correct(problem.answer, problem.answer) for problem in task.load())
+
+
+@pytest.mark.parametrize(
+    ("answer", "gold", "hit"),
+    [
+        ("yes", "yes", True),
+        ("No.", "no", True),
+        ("**Yes**, it is", "yes", True),
+        ("false", "no", True),
+        ("perhaps", "no", False),
+        (None, "no", False),
+        ("yes", "no", False),
+    ],
+)
+def test_yes_and_no_are_told_apart(answer: str | None, gold: str, hit: bool) -> None:
+    from dnc_edge.tasks import strategyqa
+
+    assert strategyqa.correct(answer, gold) is hit

@@ -48,6 +48,32 @@ def plans(
 
 
 @app.command()
+def student(
+    student: options.Student = None,
+    level: options.Level = None,
+    threads: options.Threads = None,
+    limit: Annotated[int | None, typer.Option(help="The first so many questions of each task.", min=1)] = None,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Keep the figures in this JSON file.")] = None,
+) -> None:
+    """Measure both roles of a student: plans of fact, what is left whole, accuracy of its own solving."""
+    options.require("rouge_score", "scipy", extra="eval")
+    import json
+
+    from dnc_edge.bench import student as bench
+    from dnc_edge.edge import Edge
+
+    def tick(done: int) -> None:
+        if done % 100 == 0:
+            output.note(f"{done} questions")
+
+    with Edge(student=student, level=level, threads=threads) as edge:
+        result = bench.student(edge.decomposer, edge.solver, limit=limit, tick=tick)
+    if out:
+        out.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    output.print_text(bench.table(result))
+
+
+@app.command()
 def overhead(
     runs: Annotated[int, typer.Option(help="Pairs of each measurement.", min=1)] = 9,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Keep the figures in this JSON file.")] = None,

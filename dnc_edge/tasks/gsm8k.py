@@ -2,18 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from dnc_edge import parse
 from dnc_edge.tasks import files
+from dnc_edge.tasks.problem import Problem, same_number
 
-
-@dataclass(frozen=True)
-class Problem:
-    id: str
-    question: str
-    answer: str
-    plan: tuple[str, ...]
+correct = same_number
 
 
 def load(limit: int | None = None) -> list[Problem]:
@@ -35,9 +28,3 @@ def chatgpt_plans() -> dict[str, tuple[str, ...]]:
     """ChatGPT's plan of each test question (GSM8K-AI-SubQ), by the order of the test set."""
     rows = files.read_json("gsm8k_ai_subq/qg_test_dataset.jsonl")
     return {f"gsm8k-test-{n}": tuple(row["answers"]) for n, row in enumerate(rows, start=1)}
-
-
-def correct(answer: str | None, gold: str) -> bool:
-    """Whether two final answers are the same number: 1,000 is 1000 and $5 is 5, but 18.75 is not 18."""
-    given, wanted = parse.number(answer or ""), parse.number(gold)
-    return given is not None and wanted is not None and abs(given - wanted) < 1e-6

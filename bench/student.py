@@ -1,0 +1,106 @@
+"""What a student does beyond GSM8K's plans: questions of fact, knowing what needs no plan, and solving."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from dnc_edge.bench.machine import machine
+from dnc_edge.bench.plans import decoded
+from dnc_edge.decomposers import Decomposer
+from dnc_edge.pipeline import Pipeline
+from dnc_edge.solvers import Solver
+from dnc_edge.tasks import files, gsm8k, multiarith, strategyqa, svamp
+from dnc_edge.tasks.plans import figures, score
+from dnc_edge.tasks.problem import Problem
+from dnc_edge.tasks.stats import Estimate, wilson
+from dnc_edge.types import Finished, Question
+
+
+def student(
+    decomposer: Decomposer, solver: Solver, *, limit: int | None = None, tick: Callable[[int], None] = lambda _: None
+) -> dict[str, Any]:
+    """Measure both roles.
+
+    Args:
+        decomposer, solver: the two roles of one student.
+        limit: the first so many questions of each task.
+        tick: called with the number of questions done in a task.
+
+    Returns:
+        plans of fact against StrategyQA dev's gold, beside BART's; shares left whole; accuracies, each with n and
+        a 95 % interval.
+
+    Raises:
+        DataMissing: a data set is not there. ExtraMissing: the extra `eval` is not installed.
+    """
+    facts = strategyqa.load(limit)
+    small = svamp.load(limit)
+    one_step = [problem for problem in small if problem.plan == ()]
+    words = gsm8k.load(limit)
+    return {
+        "strategyqa_plans": {
+            decomposer.name: _plan_f1(decoded(decomposer, facts, tick), facts),
+            "BART (StrategyQA)": _plan_f1(_bart(facts), facts),
+            "the question itself": _plan_f1([[problem.question] for problem in facts], facts),
+        },
+        "left_whole": {
+            "svamp test, one step (right)": _left_whole(decomposer, one_step, tick),
+            "gsm8k test (wrong)": _left_whole(decomposer, words, tick),
+        },
+        "accuracy": {
+            f"{name}, {strategy}": asdict(_accuracy(problems, correct, strategy, decomposer, solver, tick))
+            for name, problems, correct in (
+                ("gsm8k test", words, gsm8k.correct),
+                ("svamp test", small, svamp.correct),
+                ("multiarith", multiarith.load(limit), multiarith.correct),
+            )
+            for strategy in ("static", "single")
+        },
+        "machine": machine(),
+    }
+
+
+def _plan_f1(plans: Sequence[Sequence[str]], problems: Sequence[Problem]) -> dict[str, float]:
+    scores = [score(plan, problem.plan or (), problem.question) for plan, problem in zip(plans, problems, strict=True)]
+    return asdict(figures(scores).f1)
+
+
+def _bart(problems: Sequence[Problem]) -> list[list[str]]:
+    """The predictions published with StrategyQA, split at each question mark."""
+    rows = files.read_jsonl("strategyqa/generated/bart_decomp_dev_predictions.jsonl")
+    predicted = {f"strategyqa-{row['qid']}": " ".join(row["decomposition"]) for row in rows}
+    return [[f"{part.strip()}?" for part in predicted[p.id].split("?") if part.strip()] for p in problems]
+
+
+def _left_whole(decomposer: Decomposer, problems: Sequence[Problem], tick: Callable[[int], None]) -> dict[str, float]:
+    whole = sum(not plan for plan in decoded(decomposer, problems, tick))
+    return asdict(wilson(whole, len(problems)))
+
+
+def _accuracy(
+    problems: Sequence[Problem],
+    correct: Callable[[str | None, str], bool],
+    strategy: str,
+    decomposer: Decomposer,
+    solver: Solver,
+    tick: Callable[[int], None],
+) -> Estimate:
+    pipeline = Pipeline(strategy, decomposer if strategy == "static" else None, solver)  # type: ignore[arg-type]
+    hits = 0
+    for number, problem in enumerate(problems, start=1):
+        last = [event for event in pipeline.stream(Question(problem.question)) if isinstance(event, Finished)][-1]
+        # A failed question stays in the denominator.
+        hits += last.error is None and correct(last.record.answer, problem.answer)
+        tick(number)
+    return wilson(hits, len(problems))
+
+
+def table(result: dict[str, Any]) -> str:
+    """The result as Markdown tables' rows."""
+    lines = []
+    for part in ("strategyqa_plans", "left_whole", "accuracy"):
+        for name, value in result[part].items():
+            lines.append(f"| {name} | {value['value']:.3f} [{value['low']:.3f}, {value['high']:.3f}] | {value['n']} |")
+    return "\n".join(lines)
