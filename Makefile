@@ -1,7 +1,7 @@
 # Two commands are enough: `make ask` and `make test`.
 PYTHON ?= python3
 BIN := .venv/bin
-QUESTION ?= Mia packs 6 boxes of 12 pens and gives away 15 of the pens. How many pens are left?
+QUESTION ?= Mia bakes 5 trays of 12 muffins and sells them for 2 dollars each. How much money does Mia make?
 
 .PHONY: ask test test-long bench lint clean
 
@@ -33,9 +33,11 @@ clean:
 
 # llama-cpp-python is compiled here once, in about five minutes on two cores.
 .venv/ask.stamp: .venv/bin/pip pyproject.toml constraints.txt
+	@echo "Setting up; llama.cpp is compiled once, which takes about five minutes ..."
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable ".[gguf]"
 	touch $@
 
 .venv/dev.stamp: .venv/bin/pip pyproject.toml constraints.txt
+	@echo "Setting up; llama.cpp is compiled once, which takes about five minutes ..."
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable ".[dev]"
 	touch $@ .venv/ask.stamp

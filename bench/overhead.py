@@ -10,15 +10,15 @@ import time
 from typing import Any
 
 from dnc_edge.bench.machine import machine
-from dnc_edge.bench.plans import whole
 from dnc_edge.decomposers import StudentDecomposer
 from dnc_edge.engines import Request
 from dnc_edge.prompts import user_message
+from dnc_edge.streams import result_of
 from dnc_edge.students import resolve
 from dnc_edge.students.student import Student
 from dnc_edge.types import Question
 
-QUESTION = "Mia packs 6 boxes of 12 pens and gives away 15 of the pens. How many pens are left?"
+QUESTION = "Mia bakes 5 trays of 12 muffins and sells them for $2 each. How much money does Mia make?"
 QUESTIONS = (
     QUESTION,
     "Ben reads 14 pages a day for 9 days and then 20 pages a day for 4 days. How many pages does Ben read in all?",
@@ -41,6 +41,12 @@ for token in llama.generate(tokens, temp=0.0, repeat_penalty=1.0):
 print(text.decode(), flush=True)
 """
 
+BARE_TYPER = [
+    sys.executable,
+    "-c",
+    "import typer\napp = typer.Typer(rich_markup_mode=None)\n@app.command()\ndef ask(question: str): pass\napp()",
+]
+
 
 def overhead(*, runs: int = 9) -> dict[str, Any]:
     """Measure both, the two sides of each in turn.
@@ -49,7 +55,8 @@ def overhead(*, runs: int = 9) -> dict[str, Any]:
         runs: pairs of each; medians are returned.
 
     Returns:
-        seconds of either side and their ratio, for the cold start (to the first sub-question) and for plans.
+        seconds of either side and their ratio, for --help, for the cold start (to the first sub-question) and for
+        plans.
     """
     with Student.open() as student:
         prompt = student.prompt("decompose", user_message(QUESTION))
@@ -60,7 +67,9 @@ def overhead(*, runs: int = 9) -> dict[str, Any]:
     bare = [sys.executable, "-c", BARE, str(path), str(threads), json.dumps(prompt), str(newline)]
     ours = [sys.executable, "-m", "dnc_edge", "decompose", "--events", QUESTION]
     cold = [(_until(ours, b'"subquestion"'), _until(bare, b"?")) for _ in range(runs)]
+    help_ = [(_until([*ours[:3], "--help"], b"Usage"), _until([*BARE_TYPER, "--help"], b"Usage")) for _ in range(runs)]
     return {
+        "help": _ratio("dnc_edge", "bare_typer", help_),
         "cold": _ratio("dnc_edge", "bare", cold),
         "plans": _ratio("pipeline", "engine", plans),
         "runs": runs,
@@ -93,7 +102,7 @@ def _plans(student: Student) -> tuple[float, float]:
     """Seconds of the questions' plans through the decomposer, and of the same requests through the engine alone."""
     decomposer = StudentDecomposer(student)
     started = time.perf_counter()
-    made = [whole(decomposer, Question(question)) for question in QUESTIONS]
+    made = [result_of(decomposer.decompose(Question(question))) for question in QUESTIONS]
     middle = time.perf_counter()
     for question, plan in zip(QUESTIONS, made, strict=True):
         request = Request(

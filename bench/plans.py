@@ -12,10 +12,11 @@ from typing import Any
 
 from dnc_edge.bench.machine import machine
 from dnc_edge.decomposers import Decomposer, trivial
+from dnc_edge.streams import result_of
 from dnc_edge.tasks import files, gsm8k
 from dnc_edge.tasks.plans import figures, score
 from dnc_edge.tasks.problem import Problem
-from dnc_edge.types import Plan, Question
+from dnc_edge.types import Question
 
 RawPlans = list[list[str]]
 
@@ -24,21 +25,10 @@ def decoded(decomposer: Decomposer, problems: Sequence[Problem], tick: Callable[
     """Raw plans of all problems: the lines as decoded; none where the decomposer says that none are needed."""
     raw = []
     for number, problem in enumerate(problems, start=1):
-        plan = whole(decomposer, Question(problem.question))
+        plan = result_of(decomposer.decompose(Question(problem.question)))
         raw.append([line for line in plan.raw.splitlines() if line.strip()] if plan.subquestions else [])
         tick(number)
     return raw
-
-
-def whole(decomposer: Decomposer, question: Question) -> Plan:
-    """The plan at the end of a decomposer's stream."""
-    stream = decomposer.decompose(question)
-    while True:
-        try:
-            next(stream)
-        except StopIteration as ended:
-            plan: Plan = ended.value
-            return plan
 
 
 def published() -> dict[str, RawPlans]:

@@ -13,6 +13,7 @@ from dnc_edge.endpoint import Chat
 from dnc_edge.engines import GREEDY, Sampling
 from dnc_edge.errors import InputError
 from dnc_edge.pricing import Prices
+from dnc_edge.streams import mapped
 from dnc_edge.students.student import Student
 from dnc_edge.types import Plan, PlanDelta, Question, Record, SubQuestion, Usage
 
@@ -128,13 +129,7 @@ class ChatDecomposer:
         return self._ask(prompts.next_subquestion(question.text, question.context, history), 1)
 
     def _ask(self, messages: list[prompts.Message], cap: int) -> Planning:
-        stream = self.chat.stream(messages)
-        while True:
-            try:
-                yield PlanDelta(next(stream))
-            except StopIteration as ended:
-                reply = ended.value
-                break
+        reply = yield from mapped(self.chat.stream(messages), PlanDelta)
         parsed = parse.plan(reply.text, cap=cap)
         for number, subquestion in enumerate(parsed.subquestions, start=1):
             yield SubQuestion(number, subquestion)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from typing import Any
 
 from dnc_edge.engines import Request, Step
@@ -44,7 +44,7 @@ class ScriptedEngine:
         self.requests: list[Request] = []
         self.cancelled: set[str] = set()
 
-    def run(self, requests: Iterable[Request]) -> Iterator[Step]:
+    def run(self, requests: Iterable[Request]) -> Generator[Step]:
         for request in requests:
             self.requests.append(request)
             if len(request.tokens) >= self.context:

@@ -16,7 +16,7 @@ import pytest
 from dnc_edge.types import Record
 from tests.servers import Misbehaving
 
-QUESTION = "Mia packs 6 boxes of 12 pens and gives away 15 of the pens. How many pens are left?"
+QUESTION = "Mia bakes 5 trays of 12 muffins and sells them for $2 each. How much money does Mia make?"
 
 
 def dnc_edge(*arguments: str, stdin: bytes = b"", **environment: str) -> subprocess.CompletedProcess[bytes]:

@@ -11,6 +11,7 @@ import pytest
 from dnc_edge.endpoint import Deadlines, Endpoint, Reply
 from dnc_edge.errors import SolverError, UsageError
 from dnc_edge.retry import Retry
+from dnc_edge.streams import mapped, result_of
 from tests.servers import Misbehaving
 
 MESSAGES = [{"role": "system", "content": "Solve."}, {"role": "user", "content": "How many?"}]
@@ -33,12 +34,9 @@ def endpoint(server: Misbehaving, clock: Clock | None = None, **settings: Any) -
 
 
 def drained(remote: Endpoint) -> tuple[list[str], Reply]:
-    stream, pieces = remote.stream(MESSAGES), []
-    while True:
-        try:
-            pieces.append(next(stream))
-        except StopIteration as ended:
-            return pieces, ended.value
+    pieces: list[str] = []
+    reply = result_of(mapped(remote.stream(MESSAGES), pieces.append))
+    return pieces, reply
 
 
 def test_text_streams_and_the_provider_counts_the_tokens() -> None:

@@ -16,7 +16,7 @@ from dnc_edge.students import resolve
 from dnc_edge.students.student import Student
 from dnc_edge.tasks import gsm8k
 
-QUESTION = "Mia packs 6 boxes of 12 pens and gives away 15 of the pens. How many pens are left?"
+QUESTION = "Mia bakes 5 trays of 12 muffins and sells them for $2 each. How much money does Mia make?"
 
 
 def decode(student: Student, tokens: list[int], sampling: Sampling = GREEDY, limit: int = 60) -> list[int]:
@@ -96,7 +96,7 @@ def test_an_abandoned_run_leaves_the_engine_usable(student: Student) -> None:
     expected = decode(student, tokens)
     run = student.engine.run([Request("gone", tokens, 50)])
     next(run)
-    run.close()  # type: ignore[attr-defined]
+    run.close()
     assert decode(student, tokens) == expected
 
 

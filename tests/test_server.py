@@ -13,7 +13,7 @@ from dnc_edge.students.student import Student
 from dnc_edge.types import AnswerDelta, Finished
 from tests.servers import llama_server
 
-QUESTION = "Mia packs 6 boxes of 12 pens and gives away 15 of the pens. How many pens are left?"
+QUESTION = "Mia bakes 5 trays of 12 muffins and sells them for $2 each. How much money does Mia make?"
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ from __future__ import annotations
 import ctypes
 import os
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -145,7 +145,7 @@ class LlamaCppEngine:
         self._closed = False
         self._cancelled: set[str] = set()
 
-    def run(self, requests: Iterable[Request]) -> Iterator[Step]:
+    def run(self, requests: Iterable[Request]) -> Generator[Step]:
         for request in requests:
             if self._owner == threading.get_ident():
                 raise StudentError(
@@ -181,7 +181,7 @@ class LlamaCppEngine:
             llama.llama_free(self._pointer)
             self._pointer = None
 
-    def _sequence(self, request: Request) -> Iterator[Step]:
+    def _sequence(self, request: Request) -> Generator[Step]:
         if len(request.tokens) >= self.context:
             yield Step(request.id, None, finish="too_long")
             return

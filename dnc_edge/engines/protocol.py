@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -77,7 +77,7 @@ class Engine(Protocol):
     name: str
     context: int
 
-    def run(self, requests: Iterable[Request]) -> Iterator[Step]:
+    def run(self, requests: Iterable[Request]) -> Generator[Step]:
         """Decode all requests; steps come as they are decoded, each request's in order."""
         ...
 

@@ -10,6 +10,7 @@ from dnc_edge import parse, prompts
 from dnc_edge.endpoint import Chat
 from dnc_edge.pricing import Prices
 from dnc_edge.solvers.protocol import History, Mode, Solving
+from dnc_edge.streams import mapped
 from dnc_edge.types import Answer, AnswerDelta, Question
 
 
@@ -41,13 +42,7 @@ class ChatSolver:
         return self._ask(prompts.conclude(question.text, question.context, history))
 
     def _ask(self, messages: list[prompts.Message]) -> Solving:
-        stream = self.chat.stream(messages)
-        while True:
-            try:
-                yield AnswerDelta(next(stream))
-            except StopIteration as ended:
-                reply = ended.value
-                break
+        reply = yield from mapped(self.chat.stream(messages), AnswerDelta)
         return Answer(
             answer=parse.final_answer(reply.text),
             text=reply.text,

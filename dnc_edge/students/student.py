@@ -69,7 +69,7 @@ class Generation:
                 self.text += tail
                 yield tail
         finally:
-            steps.close()  # type: ignore[attr-defined]
+            steps.close()
             self._ended = time.perf_counter()
 
     def stop(self) -> None:
