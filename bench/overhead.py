@@ -63,7 +63,7 @@ def overhead(*, runs: int = 9) -> dict[str, Any]:
         (newline,) = student.tokenizer.encode("\n")
         path = resolve.resolve() / student.weights.file
         threads = student.engine.threads  # type: ignore[attr-defined]
-        plans = [_plans(student) for _ in range(runs)]
+        plans = [_plans(student, engine_first=bool(run % 2)) for run in range(4 * runs)]
     bare = [sys.executable, "-c", BARE, str(path), str(threads), json.dumps(prompt), str(newline)]
     ours = [sys.executable, "-m", "dnc_edge", "decompose", "--events", QUESTION]
     cold = [(_until(ours, b'"subquestion"'), _until(bare, b"?")) for _ in range(runs)]
@@ -98,20 +98,25 @@ def _until(command: list[str], mark: bytes) -> float:
     raise RuntimeError(f"{command[:3]} ended without {mark!r}")
 
 
-def _plans(student: Student) -> tuple[float, float]:
+def _plans(student: Student, *, engine_first: bool) -> tuple[float, float]:
     """Seconds of the questions' plans through the decomposer, and of the same requests through the engine alone."""
     decomposer = StudentDecomposer(student)
-    started = time.perf_counter()
-    made = [result_of(decomposer.decompose(Question(question))) for question in QUESTIONS]
-    middle = time.perf_counter()
-    for question, plan in zip(QUESTIONS, made, strict=True):
-        request = Request(
-            "bench",
-            student.prompt("decompose", user_message(question)),
-            plan.usage.output_tokens,
-            frozenset({student.tokenizer.control("<|end|>")}),
-            distinct=frozenset(student.tokenizer.encode("\n")),
-        )
-        for _ in student.engine.run([request]):
-            pass
-    return middle - started, time.perf_counter() - middle
+    newline, end = frozenset(student.tokenizer.encode("\n")), frozenset({student.tokenizer.control("<|end|>")})
+
+    def pipeline() -> None:
+        for question in QUESTIONS:
+            result_of(decomposer.decompose(Question(question)))
+
+    def engine() -> None:
+        limit = student.manifest.roles["decompose"].max_tokens
+        for number, question in enumerate(QUESTIONS):
+            prompt = student.prompt("decompose", user_message(question))
+            for _ in student.engine.run([Request(str(number), prompt, limit, end, distinct=newline)]):
+                pass
+
+    seconds = {}
+    for side in (engine, pipeline) if engine_first else (pipeline, engine):
+        started = time.perf_counter()
+        side()
+        seconds[side.__name__] = time.perf_counter() - started
+    return seconds["pipeline"], seconds["engine"]

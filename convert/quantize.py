@@ -36,7 +36,7 @@ def quantize(source: Path, target: Path, level: str, *, threads: int | None = No
     try:
         import ctypes
 
-        import llama_cpp.llama_cpp as llama
+        from dnc_edge.engines.llama_bindings import llama
     except ImportError as error:
         raise ExtraMissing("llama-cpp-python", "gguf") from error
     from dnc_edge.engines.llama_cpp import initialise

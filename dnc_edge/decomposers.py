@@ -6,16 +6,18 @@ import re
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from dnc_edge import parse, prompts
-from dnc_edge.endpoint import Chat
 from dnc_edge.engines import GREEDY, Sampling
 from dnc_edge.errors import InputError
 from dnc_edge.pricing import Prices
 from dnc_edge.streams import mapped
-from dnc_edge.students.student import Student
 from dnc_edge.types import Plan, PlanDelta, Question, Record, SubQuestion, Usage
+
+if TYPE_CHECKING:
+    from dnc_edge.endpoint import Chat
+    from dnc_edge.students.student import Student
 
 Planning = Generator[PlanDelta | SubQuestion, None, Plan]
 

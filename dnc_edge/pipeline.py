@@ -10,14 +10,16 @@ import hashlib
 import time
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from dnc_edge import prompts
-from dnc_edge.decomposers import Decomposer
 from dnc_edge.errors import DncError
 from dnc_edge.pricing import Prices
-from dnc_edge.solvers import Mode, Solver
 from dnc_edge.types import Answer, Event, Finished, Plan, Question, Record, Usage, record_key
+
+if TYPE_CHECKING:
+    from dnc_edge.decomposers import Decomposer
+    from dnc_edge.solvers import Mode, Solver
 
 Strategy = Literal["single", "static", "dynamic"]
 STRATEGIES: tuple[Strategy, ...] = ("single", "static", "dynamic")

@@ -5,10 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
-import shlex
-import subprocess
 import sys
-import tempfile
 from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
@@ -141,12 +138,16 @@ def edited(question: str, plan: Sequence[str]) -> list[str]:
     Raises:
         UsageError: no editor is set, or it fails. InputError: what it leaves is no plan.
     """
+    import shlex
+    import subprocess
+    import tempfile
+
     editor = os.environ.get("VISUAL") or os.environ.get("EDITOR")
     if not editor:
         raise UsageError("--edit needs an editor", hint="export EDITOR=nano")
     head = f"// {question}\n// One sub-question a line; lines that begin with // are left out.\n"
     with tempfile.NamedTemporaryFile("w", suffix=".plan.txt", delete=False, encoding="utf-8") as file:
-        file.write(head.replace("\n//", "\n//") + "".join(f"{line}\n" for line in plan))
+        file.write(head + "".join(f"{line}\n" for line in plan))
     path = Path(file.name)
     try:
         if subprocess.run([*shlex.split(editor), str(path)], check=False).returncode != 0:

@@ -20,14 +20,14 @@ from dnc_edge.engines.threads import default_threads
 from dnc_edge.errors import ExtraMissing, StudentError
 
 try:
-    # The package's import reads this; it keeps native logs off stderr.
-    import llama_cpp.llama_cpp as llama
-    import numpy as np
-
-    from dnc_edge.engines.distinct import DistinctSegments
-    from dnc_edge.engines.sampling import Sampler
+    from dnc_edge.engines.llama_bindings import llama
 except ImportError as error:
     raise ExtraMissing("llama-cpp-python", "gguf") from error
+
+import numpy as np
+
+from dnc_edge.engines.distinct import DistinctSegments
+from dnc_edge.engines.sampling import Sampler
 
 
 def _silent(level: int, text: bytes, user_data: ctypes.c_void_p) -> None:

@@ -27,9 +27,9 @@ def default_threads(running: Callable[[], int | None] | None = None) -> int:
 
 
 def _running() -> int | None:
-    """The least of a few looks, so that what flickers past does not count."""
+    """The lesser of two looks, so that what flickers past does not count."""
     counts = []
-    for look in range(3):
+    for look in range(2):
         if look:
             time.sleep(0.001)
         try:

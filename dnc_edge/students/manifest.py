@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import re
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -116,18 +118,33 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def verified(directory: Path, weights: WeightFile) -> Path:
-    """Path of a weight file whose checksum holds.
+class Verification:
+    """Works out a weight file's checksum in a thread of its own; `path` waits for it."""
 
-    Raises:
-        StudentError: it is missing, or is not the file that the manifest describes.
-    """
-    path = directory / weights.file
-    if not path.is_file():
-        raise StudentError(f"student file {path} is missing", hint="convert or pull the student again")
-    if path.stat().st_size != weights.bytes or sha256_of(path) != weights.sha256:
-        raise StudentError(
-            f"student file {path} is not the one its manifest describes (checksum differs)",
-            hint="it is damaged or was replaced; convert or pull the student again",
-        )
-    return path
+    def __init__(self, directory: Path, weights: WeightFile) -> None:
+        self._path = directory / weights.file
+        self._weights = weights
+        self._holds = False
+        self._thread = threading.Thread(target=self._compare, daemon=True)
+        self._thread.start()
+
+    def _compare(self) -> None:
+        with contextlib.suppress(OSError):
+            same_size = self._path.stat().st_size == self._weights.bytes
+            self._holds = same_size and sha256_of(self._path) == self._weights.sha256
+
+    def path(self) -> Path:
+        """The file's path, once its checksum is known to hold.
+
+        Raises:
+            StudentError: the file is missing, or is not the one that the manifest describes.
+        """
+        self._thread.join()
+        if not self._path.is_file():
+            raise StudentError(f"student file {self._path} is missing", hint="convert or pull the student again")
+        if not self._holds:
+            raise StudentError(
+                f"student file {self._path} is not the one its manifest describes (checksum differs)",
+                hint="it is damaged or was replaced; convert or pull the student again",
+            )
+        return self._path

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 from dnc_edge.engines import GREEDY, Engine, Request, Sampling
 from dnc_edge.engines.protocol import Finish
@@ -134,8 +133,14 @@ class Student:
         directory = resolve(name)
         manifest = manifests.load(directory)
         weights = manifest.file(level, engine="llama.cpp")
-        path = manifests.verified(directory, weights)
-        return cls(manifest, weights, *_open_gguf(path, context or manifest.context, threads))
+        # The checksum is worked out while the engine's libraries are imported; nothing is loaded before it holds.
+        check = manifests.Verification(directory, weights)
+        from dnc_edge.engines.llama_cpp import GgufModel, LlamaCppEngine
+        from dnc_edge.students.tokenizer import GgufTokenizer
+
+        model = GgufModel(check.path())
+        engine = LlamaCppEngine(model, context=context or manifest.context, threads=threads)
+        return cls(manifest, weights, engine, GgufTokenizer(model))
 
     def _check_probes(self) -> None:
         for probe in self.manifest.probes:
@@ -186,11 +191,3 @@ class Student:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-
-def _open_gguf(path: Path, context: int, threads: int | None) -> tuple[Engine, Tokenizer]:
-    from dnc_edge.engines.llama_cpp import GgufModel, LlamaCppEngine
-    from dnc_edge.students.tokenizer import GgufTokenizer
-
-    model = GgufModel(path)
-    return LlamaCppEngine(model, context=context, threads=threads), GgufTokenizer(model)

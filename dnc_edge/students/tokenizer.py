@@ -41,7 +41,7 @@ class GgufTokenizer:
     """The vocabulary inside a GGUF file."""
 
     def __init__(self, model: GgufModel) -> None:
-        import llama_cpp.llama_cpp as llama
+        from dnc_edge.engines.llama_bindings import llama
 
         self._llama = llama
         self._model = model  # keeps the vocabulary alive
