@@ -9,12 +9,14 @@ import subprocess
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from dnc_edge.engines.threads import cores
+
 
 def machine() -> dict[str, str | int | float]:
     """CPU model, cores, memory in GiB, versions, commit and date."""
     facts: dict[str, str | int | float] = {
         "cpu": _cpu(),
-        "cores": len(os.sched_getaffinity(0)),
+        "cores": cores(),
         "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
         "python": platform.python_version(),
         "commit": commit(),

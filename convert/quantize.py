@@ -40,11 +40,12 @@ def quantize(source: Path, target: Path, level: str, *, threads: int | None = No
     except ImportError as error:
         raise ExtraMissing("llama-cpp-python", "gguf") from error
     from dnc_edge.engines.llama_cpp import initialise
+    from dnc_edge.engines.threads import cores
 
     initialise()
     parameters = llama.llama_model_quantize_default_params()
     parameters.ftype = LEVELS[level]
-    parameters.nthread = threads or len(os.sched_getaffinity(0))
+    parameters.nthread = threads or cores()
     status = llama.llama_model_quantize(os.fsencode(source), os.fsencode(target), ctypes.byref(parameters))
     if status != 0:
         target.unlink(missing_ok=True)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from pathlib import Path
 
 import pytest
 
 from dnc_edge.engines import GREEDY, Request, Sampling
-from dnc_edge.engines.threads import default_threads
+from dnc_edge.engines.threads import cores, default_threads
 from dnc_edge.errors import StudentError
 from dnc_edge.prompts import user_message
 from dnc_edge.students import resolve
@@ -140,6 +139,5 @@ def test_two_requests_at_once_in_one_thread_are_refused_instead_of_waiting_for_e
 
 @pytest.mark.parametrize(("running", "expected"), [(1, 0), (2, -1), (99, None), (0, 0), (None, 0)])
 def test_the_default_is_a_thread_for_each_idle_core(running: int | None, expected: int | None) -> None:
-    cores = len(os.sched_getaffinity(0))
     chosen = default_threads(lambda: running)
-    assert chosen == (1 if expected is None else max(1, cores + expected))
+    assert chosen == (1 if expected is None else max(1, cores() + expected))

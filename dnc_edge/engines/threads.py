@@ -10,6 +10,11 @@ from pathlib import Path
 _LOADAVG = Path("/proc/loadavg")
 
 
+def cores() -> int:
+    """How many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def default_threads(running: Callable[[], int | None] | None = None) -> int:
     """One thread for each core that nothing else is using now, at least one.
 
@@ -21,9 +26,9 @@ def default_threads(running: Callable[[], int | None] | None = None) -> int:
         running: tells how many threads want a core now, this one included, or None where that cannot be
             told; injectable for tests.
     """
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    available = cores()
     wanted = (running or _running)()
-    return cores if wanted is None else max(1, min(cores, cores - (wanted - 1)))
+    return available if wanted is None else max(1, min(available, available - (wanted - 1)))
 
 
 def _running() -> int | None:

@@ -10,7 +10,7 @@ import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from dnc_edge.errors import StudentError
 
@@ -90,27 +90,61 @@ def load(directory: Path) -> Manifest:
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise StudentError(f"{path} is not JSON ({error})") from error
     try:
-        if values["schema"] != SCHEMA:
-            raise ValueError(f"schema is {values['schema']!r}, this version reads {SCHEMA}")
-        manifest = Manifest(
-            name=values["name"],
-            roles={name: Role(**role) for name, role in values["roles"].items()},
-            files=tuple(WeightFile(**weights) for weights in values["files"]),
-            default_level=values["default_level"],
-            context=int(values["context"]),
-            max_subquestions=int(values["max_subquestions"]),
-            stop=tuple(values["stop"]),
-            probes=tuple(Probe(p["role"], p["user"], tuple(p["tokens"])) for p in values["probes"]),
-            about=values.get("about", {}),
-        )
-        for weights in manifest.files:
-            # A manifest may come from a stranger: it names files beside it and nothing else.
-            if not re.fullmatch(r"[\w][\w.-]*", weights.file) or not re.fullmatch(r"[0-9a-f]{64}", weights.sha256):
-                raise ValueError(f"file {weights.file!r} or its checksum is not well formed")
+        manifest = _read(values)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         reason = f"{error} is missing" if isinstance(error, KeyError) else error
         raise StudentError(f"{path} is not a valid manifest: {reason}") from error
     return manifest
+
+
+def _read(values: Any) -> Manifest:
+    if values["schema"] != SCHEMA:
+        raise ValueError(f"schema is {values['schema']!r}, this version reads {SCHEMA}")
+    manifest = Manifest(
+        name=_a(str, values["name"]),
+        roles={
+            name: Role(_a(str, role["template"]), _a(str, role["prompt_version"]), _a(int, role["max_tokens"]))
+            for name, role in _a(dict, values["roles"]).items()
+        },
+        files=tuple(
+            WeightFile(
+                file=_a(str, weights["file"]),
+                engine=_a(str, weights["engine"]),
+                level=_a(str, weights["level"]),
+                sha256=_a(str, weights["sha256"]),
+                bytes=_a(int, weights["bytes"]),
+            )
+            for weights in _a(list, values["files"])
+        ),
+        default_level=_a(str, values["default_level"]),
+        context=_a(int, values["context"]),
+        max_subquestions=_a(int, values["max_subquestions"]),
+        stop=tuple(_a(str, piece) for piece in _a(list, values["stop"])),
+        probes=tuple(
+            Probe(
+                _a(str, probe["role"]), _a(str, probe["user"]), tuple(_a(int, id) for id in _a(list, probe["tokens"]))
+            )
+            for probe in _a(list, values["probes"])
+        ),
+        about=_a(dict, values.get("about", {})),
+    )
+    if min(manifest.context, manifest.max_subquestions, *(role.max_tokens for role in manifest.roles.values())) < 1:
+        raise ValueError("context, max_subquestions and max_tokens are at least 1")
+    for weights in manifest.files:
+        # A manifest may come from a stranger: it names files beside it and nothing else.
+        if not re.fullmatch(r"[\w][\w.-]*", weights.file) or not re.fullmatch(r"[0-9a-f]{64}", weights.sha256):
+            raise ValueError(f"file {weights.file!r} or its checksum is not well formed")
+    return manifest
+
+
+Kind = TypeVar("Kind")
+
+
+def _a(kind: type[Kind], value: Any) -> Kind:
+    """The value, which must be of that kind; true and false are no numbers."""
+    if not isinstance(value, kind) or isinstance(value, bool):
+        raise TypeError(f"{value!r:.60} is not of type {kind.__name__}")
+    return value
 
 
 def sha256_of(path: Path) -> str:
