@@ -12,6 +12,13 @@ from dnc_edge.errors import DncError, InputError
 
 SCHEMA = 1
 
+# The documented order of a record's fields.
+RECORD_FIELDS = (
+    "schema", "id", "question", "context", "subquestions", "subanswers", "answer", "text", "finish_reason", "strategy",
+    "decomposer", "engine", "level", "solver", "prompt_version", "plan_logprob", "repaired", "usage", "cost_usd",
+    "price_date", "seconds", "error", "key",
+)  # fmt: skip
+
 
 @dataclass(frozen=True)
 class Question:
@@ -138,8 +145,7 @@ class Record:
     def to_dict(self) -> dict[str, Any]:
         """Plain values in the documented order."""
         values = asdict(self)
-        head = ("schema", "id", "question", "context")
-        return {name: values[name] for name in (*head, *(n for n in values if n not in (*head, "key")), "key")}
+        return {name: values[name] for name in RECORD_FIELDS}
 
     def to_json(self) -> str:
         return json.dumps(self.to_dict(), ensure_ascii=False)
