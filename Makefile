@@ -17,7 +17,7 @@ test-long: .venv/dev.stamp
 bench: .venv/dev.stamp
 	$(BIN)/dnc-edge bench overhead --out bench/results/overhead.json
 	$(BIN)/dnc-edge bench plans --out bench/results/plans.json
-	$(BIN)/dnc-edge bench student --out bench/results/student.json
+	$(BIN)/dnc-edge bench student --limit 200 --out bench/results/student.json
 
 lint: .venv/dev.stamp
 	$(BIN)/ruff check .

@@ -166,6 +166,12 @@ def test_fallback_answers_locally_when_the_solver_fails() -> None:
         (["ask", "--mode", "magic", "q?"], b"", 2, "unknown mode 'magic'"),
         (["ask", "--solver", "magic", "q?"], b"", 2, "unknown solver 'magic'"),
         (["ask", "--decomposer", "magic", "q?"], b"", 2, "unknown decomposer 'magic'"),
+        (
+            ["ask", "--strategy", "single", "--solver", "local:/nowhere/model.gguf", "q?"],
+            b"",
+            4,
+            "cannot read /nowhere/model.gguf",
+        ),
         (["ask", "--solver-option", "novalue", "q?"], b"", 2, "write key=value"),
         (["ask", "--threads", "0", "q?"], b"", 2, "out of range"),
         (["ask", "--solver", "openai:gpt-4o-mini", "--strategy", "single", "q?"], b"", 5, "OPENAI_API_KEY is not set"),
