@@ -12,7 +12,7 @@ from dnc_edge import parse, prompts
 from dnc_edge.engines import GREEDY, Sampling
 from dnc_edge.errors import InputError
 from dnc_edge.pricing import Prices
-from dnc_edge.streams import mapped
+from dnc_edge.streams import mapped, result_of
 from dnc_edge.types import Plan, PlanDelta, Question, Record, SubQuestion, Usage
 
 if TYPE_CHECKING:
@@ -51,6 +51,16 @@ class Decomposer(Protocol):
         ...
 
 
+def _next(planning: Planning, history: Sequence[tuple[str, str]]) -> Planning:
+    """One turn of `dynamic`: nothing is told before it is known to be new, for a repeat ends the asking."""
+    plan = result_of(planning)
+    asked = {parse.fold(subquestion) for subquestion, _ in history}
+    fresh = tuple(subquestion for subquestion in plan.subquestions if parse.fold(subquestion) not in asked)
+    for subquestion in fresh:
+        yield SubQuestion(len(history) + 1, subquestion)
+    return replace(plan, subquestions=fresh)
+
+
 class StudentDecomposer:
     """A local student. Decoding stops once `cap` sub-questions are whole; the last is kept as decoded."""
 
@@ -75,11 +85,9 @@ class StudentDecomposer:
     def next(self, question: Question, history: Sequence[tuple[str, str]]) -> Planning:
         # What was asked so far stands where the student's own plan would: it goes on from there.
         tokens = self.student.prompt("decompose", prompts.user_message(question.text, question.context))
-        asked = [subquestion for subquestion, _ in history]
-        tokens += self.student.tokenizer.encode("".join(subquestion + "\n" for subquestion in asked))
-        plan = yield from self._decode(tokens, cap=1)
-        fresh = parse.without_repeats([*asked, *plan.subquestions])[len(parse.without_repeats(asked)) :]
-        return replace(plan, subquestions=tuple(fresh))
+        tokens += self.student.tokenizer.encode("".join(asked + "\n" for asked, _ in history))
+        plan = yield from _next(self._decode(tokens, cap=1), history)
+        return plan
 
     def _decode(self, tokens: list[int], *, cap: int) -> Planning:
         limit = self.student.manifest.roles["decompose"].max_tokens
@@ -128,7 +136,9 @@ class ChatDecomposer:
         return self._ask(prompts.decompose(question.text, question.context, cap=self.cap, shots=self.shots), self.cap)
 
     def next(self, question: Question, history: Sequence[tuple[str, str]]) -> Planning:
-        return self._ask(prompts.next_subquestion(question.text, question.context, history), 1)
+        messages = prompts.next_subquestion(question.text, question.context, history)
+        plan = yield from _next(self._ask(messages, 1), history)
+        return plan
 
     def _ask(self, messages: list[prompts.Message], cap: int) -> Planning:
         reply = yield from mapped(self.chat.stream(messages), PlanDelta)

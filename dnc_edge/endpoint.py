@@ -105,11 +105,16 @@ class Endpoint:
             return cls(model, base_url=url, **settings)
         raise UsageError(f"{spec!r} names no model", hint="write openai:MODEL or http://host:port/v1#MODEL")
 
+    @property
+    def address(self) -> str | None:
+        """Where requests go; None is OpenAI itself."""
+        return self.base_url or os.environ.get("OPENAI_BASE_URL") or None
+
     def identity(self) -> dict[str, Any]:
         """What of it changes an answer."""
         return {
             "model": self.model,
-            "base_url": self.base_url,
+            "base_url": self.address,
             "max_tokens": self.max_tokens,
             "temperature": self.temperature,
             "options": dict(self.options),
@@ -117,7 +122,7 @@ class Endpoint:
 
     def cost(self, usage: Usage, prices: Prices) -> float | None:
         """Dollars of a reply; None where no price is known."""
-        return prices.of(self.model, self.base_url, usage)
+        return prices.of(self.model, self.address, usage)
 
     def request(self, messages: Messages) -> dict[str, Any]:
         """The body as sent."""
@@ -255,11 +260,9 @@ class Endpoint:
         if refusal:
             raise _failure(f"{self.name} refused: {refusal[:200]}", "solver_refused", False)
         if finish == "length":
+            limit = self.options.get("max_completion_tokens") or self.options.get("max_tokens") or self.max_tokens
             raise SolverError(
-                f"{self.name} was cut off at {self.max_tokens} tokens",
-                hint="raise it with --solver-option max_tokens=N",
-                code="solver_cut",
-                stage="solve",
+                f"{self.name} was cut off at {limit} tokens", hint="raise it with --max-tokens", code="solver_cut"
             )
         if finish == "content_filter":
             raise _failure(f"{self.name}'s reply was filtered by the provider", "solver_filtered", False)

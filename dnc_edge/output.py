@@ -10,7 +10,9 @@ from collections.abc import Generator, Iterator
 from dataclasses import asdict
 from typing import Any, TextIO
 
+from dnc_edge import parse
 from dnc_edge.errors import DncError
+from dnc_edge.prompts import NO_DECOMPOSITION
 from dnc_edge.types import AnswerDelta, Event, Finished, Notice, PlanDelta, Record, SubQuestion
 
 # C0 and C1 control characters but tab and newline: a model's text must not drive the terminal.
@@ -130,44 +132,69 @@ class _View:
 
     def __init__(self, live: bool) -> None:
         self.live = live
-        self._line = ""
+        self._start = ""
         self._lines = 0
         self._in_answer = False
         self._mid_line = False
 
     def plan_text(self, text: str) -> None:
-        # A line is shown as it grows; when it turns out to be no sub-question it stays as decoded.
+        """A line is shown as it grows, under our numbers instead of its own."""
+        self._leave_answer()
         for character in safe(text):
             if character == "\n":
-                self.end_line()
-            else:
-                if not self._mid_line:
-                    self._lines += 1
-                    self._write(_dim(f"  {self._lines}. ", sys.stdout))
+                self.end_plan_line()
+            elif self._mid_line:
                 self._write(character)
+            else:
+                # Held back until it is seen to be no "No decomposition" and no number.
+                self._start += character
+                if len(self._start) > len(NO_DECOMPOSITION):
+                    self._begin_plan_line()
+
+    def _leave_answer(self) -> None:
+        if self._in_answer:
+            self._in_answer = False
+            self.end_line()
+
+    def _begin_plan_line(self) -> None:
+        start, self._start = parse.without_marker(self._start), ""
+        if parse.fold(start).startswith(parse.fold(NO_DECOMPOSITION)):
+            self._write(start)
+        elif start:
+            self._lines += 1
+            self._write(_dim(f"  {self._lines}. ", sys.stdout) + start)
+
+    def end_plan_line(self) -> None:
+        if self._start:
+            self._begin_plan_line()
+        self.end_line()
 
     def subquestion(self, event: SubQuestion) -> None:
         if not self.live:
             print(f"  {event.number}. {safe(event.text)}", flush=True)
-        elif event.number > self._lines:
+            return
+        self._leave_answer()
+        self.end_plan_line()
+        if event.number > self._lines:
             self._lines = event.number
             self._write(_dim(f"  {event.number}. ", sys.stdout) + safe(event.text))
             self.end_line()
 
     def answer_text(self, text: str) -> None:
         if not self._in_answer:
-            self.end_line()
+            self.end_plan_line()
             self._in_answer = True
             print(flush=True)
         self._write(safe(text))
 
     def finish(self, record: Record) -> None:
+        if self._start:
+            self.end_plan_line()
         if record.text and not self._in_answer:
-            self.end_line()
             print(("\n" if record.subquestions else "") + safe(record.text), flush=True)
         self.end_line()
-        if record.subquestions == () and not record.text:
-            print("No decomposition", flush=True)
+        if record.subquestions == () and not record.text and not self.live:
+            print(NO_DECOMPOSITION, flush=True)
         if record.solver and record.solver.startswith("student:") and record.answer is not None:
             note("The answer comes from a small local model and is often wrong; --solver asks a capable one.")
         if record.error is None:

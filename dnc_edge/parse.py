@@ -71,8 +71,13 @@ def plan(text: str, *, cap: int | None = None) -> ParsedPlan:
     return ParsedPlan(tuple(delivered), len(lines) - len(delivered))
 
 
+def without_marker(line: str) -> str:
+    """A line without its number or bullet."""
+    return _BULLET.sub("", line, count=1)
+
+
 def _strip(line: str) -> str:
-    line = _BULLET.sub("", line, count=1).strip()
+    line = without_marker(line).strip()
     line = line.strip(_QUOTES) if line[:1] in _QUOTES or line[-1:] in _QUOTES else line
     return " ".join(line.split())
 

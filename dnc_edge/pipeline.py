@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from dnc_edge import prompts
 from dnc_edge.errors import DncError
 from dnc_edge.pricing import Prices
-from dnc_edge.types import Answer, Event, Finished, Plan, Question, Record, Usage, record_key
+from dnc_edge.types import Answer, AnswerDelta, Event, Finished, Plan, Question, Record, Usage, record_key
 
 if TYPE_CHECKING:
     from dnc_edge.decomposers import Decomposer
@@ -135,6 +135,8 @@ class Pipeline:
             partial.stage = "solve"
             subquestion = prompts.substitute(plan.subquestions[0], [given for _, given in history])
             step = yield from self.solver.step(question, history, subquestion)
+            # Each answer is a line of its own in the stream.
+            yield AnswerDelta("\n")
             history.append((plan.subquestions[0], " ".join(step.text.split())))
             partial.solved(replace(step, answer=None, text="", subanswers=tuple(given for _, given in history)))
         partial.stage = "solve"

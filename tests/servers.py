@@ -106,6 +106,9 @@ class _Handler(BaseHTTPRequestHandler):
             self._stream([self._chunk("1. 24\n")], finish=None, then="close")
         elif behaviour == "trickle":
             self._stream([self._chunk("and")] * 50, finish="stop", pause=0.1)
+        elif behaviour == "plan":
+            text = "1. How many trays are there?\n2. How many muffins in all?"
+            self._stream([self._chunk(piece) for piece in text.split(" ")], finish="stop")
         elif behaviour == "garbage":
             self._stream(["data: {not json\n\n"], finish=None)
         elif behaviour == "empty":

@@ -78,12 +78,13 @@ def test_the_question_comes_from_an_argument_a_file_or_stdin(tmp_path: Path) -> 
     assert len(keys) == 1
 
 
-def test_in_a_terminal_the_plan_and_the_answer_stream() -> None:
-    """Under a real pseudo-terminal: sub-questions numbered, then the answer, in pieces."""
+def in_a_terminal(*arguments: str) -> list[str]:
+    """What a command shows under a real pseudo-terminal, in the pieces in which it came."""
     leader, follower = pty.openpty()
     process = subprocess.Popen(
-        [sys.executable, "-m", "dnc_edge", "ask", QUESTION], stdout=follower, stderr=follower, stdin=follower
-    )
+        [sys.executable, "-m", "dnc_edge", *arguments],
+        stdout=follower, stderr=follower, stdin=follower, env={**os.environ, "NO_COLOR": "1"},
+    )  # fmt: skip
     os.close(follower)
     pieces = []
     while True:
@@ -93,11 +94,40 @@ def test_in_a_terminal_the_plan_and_the_answer_stream() -> None:
             break
         if not piece:
             break
-        pieces.append(piece)
+        pieces.append(piece.decode().replace("\r", ""))
     os.close(leader)
     assert process.wait(timeout=30) == 0
+    return pieces
+
+
+def test_in_a_terminal_the_plan_and_the_answer_stream() -> None:
+    pieces = in_a_terminal("ask", QUESTION)
+    record = json.loads(dnc_edge("ask", "--json", QUESTION).stdout)
+    numbered = "".join(f"  {number}. {text}\n" for number, text in enumerate(record["subquestions"], start=1))
     assert len(pieces) > 3
-    assert "1. " in b"".join(pieces).decode() or "No decomposition" in b"".join(pieces).decode()
+    assert "".join(pieces).startswith(numbered + "\n" + record["text"] + "\n")
+
+
+def test_in_a_terminal_no_decomposition_is_no_sub_question() -> None:
+    assert "".join(
+        in_a_terminal("decompose", "Tom has 3 apples and buys 5 more. How many apples does Tom have?")
+    ).startswith("No decomposition\n")
+
+
+def test_in_a_terminal_an_endpoints_own_numbers_are_not_shown_twice() -> None:
+    with Misbehaving("plan") as server:
+        shown = "".join(in_a_terminal("decompose", "--decomposer", f"{server.address}#m", QUESTION))
+    lines = [line.rstrip() for line in shown.splitlines()]
+    assert lines[:2] == ["  1. How many trays are there?", "  2. How many muffins in all?"]
+
+
+def test_in_a_terminal_dynamic_alternates() -> None:
+    shown = "".join(in_a_terminal("ask", "--strategy", "dynamic", QUESTION))
+    record = json.loads(dnc_edge("ask", "--strategy", "dynamic", "--json", QUESTION).stdout)
+    asked = zip(record["subquestions"], record["subanswers"], strict=True)
+    places = [shown.index(f"  {n}. {question}\n\n{answer}\n") for n, (question, answer) in enumerate(asked, start=1)]
+    assert places and places == sorted(places)
+    assert f"The answer is: {record['answer']}" in shown
 
 
 def test_edit_opens_the_plan_before_anything_is_sent(tmp_path: Path) -> None:

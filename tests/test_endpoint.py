@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from dnc_edge.endpoint import Deadlines, Endpoint, Reply
 from dnc_edge.errors import SolverError, UsageError
+from dnc_edge.pricing import Prices
 from dnc_edge.retry import Retry
 from dnc_edge.streams import mapped, result_of
+from dnc_edge.types import Usage
 from tests.servers import Misbehaving
 
 MESSAGES = [{"role": "system", "content": "Solve."}, {"role": "user", "content": "How many?"}]
@@ -161,3 +164,15 @@ def test_the_policy_doubles_its_pauses_and_gives_up(
     error = SolverError("x", retryable=retryable)
     policy: Callable[..., float | None] = Retry(jitter=0).pause
     assert policy(attempt, error, retry_after) == pause
+
+
+def test_a_proxy_in_openai_base_url_is_another_address_with_no_known_price(monkeypatch: pytest.MonkeyPatch) -> None:
+    remote, usage = Endpoint.parse("openai:gpt-4o-mini"), Usage(requests=1, input_tokens=1000, output_tokens=100)
+    direct = remote.identity()
+    assert remote.cost(usage, Prices()) == pytest.approx((1000 * 0.15 + 100 * 0.6) / 1e6)
+    assert remote.cost(replace(usage, cached_tokens=800), Prices()) < remote.cost(usage, Prices())  # type: ignore[operator]
+    monkeypatch.setenv("OPENAI_BASE_URL", "http://127.0.0.1:9/v1")
+    assert remote.identity() != direct
+    assert remote.cost(usage, Prices()) is None
+    assert remote.cost(usage, Prices(remote=(1.0, 10.0))) == pytest.approx(0.002)
+    assert Endpoint.parse("openai:no-such-model-of-any-maker").cost(usage, Prices()) is None

@@ -43,25 +43,27 @@ class LocalSolver:
 
     def solve(self, question: Question, plan: Sequence[str], mode: Mode) -> Solving:
         # The small student knows one way to solve; `direct` starts it at the final answer.
-        prefix = f"{prompts.FINAL_ANSWER} " if mode == "direct" and not plan else ""
-        return self._ask(question, plan, prefix)
+        return self._ask(question, plan, lead=prompts.FINAL_ANSWER if mode == "direct" and not plan else "")
 
     def step(self, question: Question, history: History, subquestion: str) -> Solving:
         given = "".join(f"{number}. {answer}\n" for number, (_, answer) in enumerate(history, start=1))
         plan = [asked for asked, _ in history] + [subquestion]
-        return self._ask(question, plan, f"{given}{len(plan)}. ", one_line=True)
+        return self._ask(question, plan, given=f"{given}{len(plan)}. ", one_line=True)
 
     def conclude(self, question: Question, history: History) -> Solving:
         given = "".join(f"{number}. {answer}\n" for number, (_, answer) in enumerate(history, start=1))
-        return self._ask(question, [asked for asked, _ in history], given + prompts.FINAL_ANSWER)
+        return self._ask(question, [asked for asked, _ in history], given=given, lead=prompts.FINAL_ANSWER)
 
-    def _ask(self, question: Question, plan: Sequence[str], prefix: str, *, one_line: bool = False) -> Solving:
+    def _ask(
+        self, question: Question, plan: Sequence[str], *, given: str = "", lead: str = "", one_line: bool = False
+    ) -> Solving:
+        """Solve, going on from what is `given` already and then `lead`, which belongs to the reply."""
         student = self.student
         tokens = student.prompt("solve", prompts.user_message(question.text, question.context, plan))
-        tokens += student.tokenizer.encode(prefix)
+        tokens += student.tokenizer.encode(given + lead)
         room = student.manifest.roles["solve"].max_tokens
         usage = Usage()
-        text, shown, finish = "", "", "stop"
+        text, shown, finish = lead, "", "stop"
         calculating = True
         while calculating:
             calculating = False
@@ -95,7 +97,7 @@ class LocalSolver:
         whole = _MARKS.sub("", text).rstrip()
         if len(whole) > len(shown):
             yield AnswerDelta(whole[len(shown) :])
-        reply = _MARKS.sub("", prefix) + whole
+        reply = given + whole
         return Answer(
             answer=parse.final_answer(reply),
             text=whole,
