@@ -7,7 +7,6 @@ setting is DNC_EDGE_ and its name in capitals.
 from __future__ import annotations
 
 import os
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -65,6 +64,8 @@ def load(flags: Mapping[str, Any] | None = None, *, environment: Mapping[str, st
     merged: dict[str, Any] = {}
     path = config_path()
     if path.is_file():
+        import tomllib
+
         try:
             values = tomllib.loads(path.read_text(encoding="utf-8"))
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

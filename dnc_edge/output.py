@@ -10,9 +10,7 @@ from collections.abc import Generator, Iterator
 from dataclasses import asdict
 from typing import Any, TextIO
 
-from dnc_edge import parse
 from dnc_edge.errors import DncError
-from dnc_edge.prompts import NO_DECOMPOSITION
 from dnc_edge.types import AnswerDelta, Event, Finished, Notice, PlanDelta, Record, SubQuestion
 
 # C0 and C1 control characters but tab and newline: a model's text must not drive the terminal.
@@ -131,6 +129,11 @@ class _View:
     """The terminal's picture of a run: a numbered plan, then the answer."""
 
     def __init__(self, live: bool) -> None:
+        # Not at the top: --help and --version need no parser.
+        from dnc_edge import parse, prompts
+
+        self._parse = parse
+        self._none_needed = prompts.NO_DECOMPOSITION
         self.live = live
         self._start = ""
         self._lines = 0
@@ -148,7 +151,7 @@ class _View:
             else:
                 # Held back until it is seen to be no "No decomposition" and no number.
                 self._start += character
-                if len(self._start) > len(NO_DECOMPOSITION):
+                if len(self._start) > len(self._none_needed):
                     self._begin_plan_line()
 
     def _leave_answer(self) -> None:
@@ -157,8 +160,8 @@ class _View:
             self.end_line()
 
     def _begin_plan_line(self) -> None:
-        start, self._start = parse.without_marker(self._start), ""
-        if parse.fold(start).startswith(parse.fold(NO_DECOMPOSITION)):
+        start, self._start = self._parse.without_marker(self._start), ""
+        if start.lower().startswith(self._none_needed.lower()):
             self._write(start)
         elif start:
             self._lines += 1
@@ -194,7 +197,7 @@ class _View:
             print(("\n" if record.subquestions else "") + safe(record.text), flush=True)
         self.end_line()
         if record.subquestions == () and not record.text and not self.live:
-            print(NO_DECOMPOSITION, flush=True)
+            print(self._none_needed, flush=True)
         if record.solver and record.solver.startswith("student:") and record.answer is not None:
             note("The answer comes from a small local model and is often wrong; --solver asks a capable one.")
         if record.error is None:

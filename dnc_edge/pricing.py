@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 from dataclasses import dataclass
 from typing import Literal
 
@@ -53,6 +52,7 @@ class Prices:
         """What a record says of its prices: the table looks them up for the day of the request."""
         if self.remote is not None:
             return "as given"
+        import datetime
         from importlib.metadata import version
 
         return f"{datetime.date.today().isoformat()} (genai-prices {version('genai-prices')})"
