@@ -1,6 +1,6 @@
 """llama-cpp-python's bindings alone, without the rest of the package.
 
-Importing the package also imports its chat formats, caches and templates (60 ms that nothing here uses), so
+Importing the package also imports its chat formats, caches and templates (50 ms that nothing here uses), so
 the module with the bindings is loaded by itself. Whoever imports the package later gets all of it, around
 the same bindings.
 """

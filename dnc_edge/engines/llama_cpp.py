@@ -3,7 +3,7 @@
 The high-level `Llama` class adds about 0.8 ms a token of Python; here a token costs one `llama_decode`, a
 view on its logits and an argmax. The key-value cache keeps the last sequence, so a prompt that continues
 it (a calculation's result, the next turn) is decoded only from its end on. A prompt that merely begins
-alike is decoded whole: kernels round differently by batch size, and what came before must not change an answer.
+alike is decoded whole: kernels may round differently by batch size, and what came before must not change an answer.
 """
 
 from __future__ import annotations
