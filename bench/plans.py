@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import re
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 from dnc_edge.bench.machine import machine
@@ -80,7 +78,6 @@ def plans(
         "n": len(problems),
         "seconds": round(seconds, 1),
         "systems": rows,
-        "raw": systems[name],
         "machine": machine(),
     }
 
@@ -100,10 +97,3 @@ def table(result: dict[str, Any]) -> str:
         order = [values["f1"], row["chatgpt"], values["unsupported"], values["repeats"], values["count_difference"]]
         lines.append(f"| {label} | " + " | ".join(map(cell, order)) + " |")
     return "\n".join(lines)
-
-
-def save(result: dict[str, Any], out: Path) -> None:
-    """Write the figures as JSON, without the plans (which hold other people's words)."""
-    kept = {name: value for name, value in result.items() if name != "raw"}
-    out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text(json.dumps(kept, indent=2) + "\n", encoding="utf-8")

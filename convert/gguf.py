@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 from dnc_edge.convert.quantize import quantize
 from dnc_edge.convert.source import converter
@@ -24,8 +22,6 @@ def gguf(
     *,
     levels: Sequence[str],
     name: str | None = None,
-    default_level: str | None = None,
-    about: Mapping[str, Any] | None = None,
     llama_cpp: Path | None = None,
     force: bool = False,
     progress: Callable[[str], None] = lambda _: None,
@@ -37,8 +33,6 @@ def gguf(
         out: the student directory; it appears whole or not at all.
         levels: see `quantize.LEVELS`.
         name: the student's name; None takes that of `out`.
-        default_level: the level used when none is asked for; None takes q8_0 where there is one.
-        about: facts to add to the manifest (training data, figures, model card).
         llama_cpp: a llama.cpp checkout to convert with.
         force: replace an existing `out`.
         progress: told what is being done.
@@ -88,13 +82,10 @@ def gguf(
             "stop": student["stop"],
             "context": student["context"],
             "max_subquestions": student["max_subquestions"],
-            "default_level": default_level or ("q8_0" if "q8_0" in levels else levels[0]),
+            "default_level": "q8_0" if "q8_0" in levels else levels[0],
             "files": files,
             "probes": student["probes"],
-            "about": {
-                **{name: facts[name] for name in ("training", "licences", "card") if name in facts},
-                **(about or {}),
-            },
+            "about": {fact: facts[fact] for fact in ("training", "licences", "card") if fact in facts},
         }
         text = json.dumps(manifest, indent=2, ensure_ascii=False) + "\n"
         (made / FILENAME).write_text(text, encoding="utf-8")
@@ -123,24 +114,21 @@ def check_checkpoint(checkpoint: Path) -> None:
     if not (checkpoint / "train.json").is_file():
         raise InputError(
             f"{checkpoint} has no train.json, which tells roles, templates and probes",
-            hint="dnc-edge train writes it; docs/students.md describes it",
+            hint="dnc-edge train writes it; docs/training.md describes it",
         )
 
 
-def run_converter(source: Path, checkpoint: Path, target: Path, *, log: Path, outtype: str = "f16") -> None:
+def run_converter(source: Path, checkpoint: Path, target: Path, *, log: Path) -> None:
     """Run llama.cpp's converter in a process of its own.
 
     Raises:
         InputError: it failed; its last lines are shown, its log is kept and named.
     """
-    environment = {**os.environ, "PYTHONPATH": str(source.resolve() / "gguf-py"), "NO_LOCAL_GGUF": ""}
     # Run from the checkpoint's folder: paths of this machine must not end up in the file.
     script = str(source.resolve() / "convert_hf_to_gguf.py")
-    command = [sys.executable, script, ".", "--outfile", str(target.resolve()), "--outtype", outtype]
+    command = [sys.executable, script, ".", "--outfile", str(target.resolve()), "--outtype", "f16"]
     with log.open("w", encoding="utf-8") as out:
-        run = subprocess.run(
-            command, cwd=checkpoint, env=environment, stdout=out, stderr=subprocess.STDOUT, check=False
-        )
+        run = subprocess.run(command, cwd=checkpoint, stdout=out, stderr=subprocess.STDOUT, check=False)
     if run.returncode != 0 or not target.is_file():
         kept = target.parent.parent.parent / f"{target.stem}-convert.log"
         shutil.copyfile(log, kept)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -27,10 +28,12 @@ class Decomposer(Protocol):
 
     Attributes:
         name: as the command line writes it.
+        cap: most sub-questions of a plan.
         engine, level: of a local student; None for the others.
     """
 
     name: str
+    cap: int
     engine: str | None
     level: str | None
 
@@ -86,8 +89,7 @@ class StudentDecomposer:
         # What was asked so far stands where the student's own plan would: it goes on from there.
         tokens = self.student.prompt("decompose", prompts.user_message(question.text, question.context))
         tokens += self.student.tokenizer.encode("".join(asked + "\n" for asked, _ in history))
-        plan = yield from _next(self._decode(tokens, cap=1), history)
-        return plan
+        return _next(self._decode(tokens, cap=1), history)
 
     def _decode(self, tokens: list[int], *, cap: int) -> Planning:
         limit = self.student.manifest.roles["decompose"].max_tokens
@@ -137,8 +139,7 @@ class ChatDecomposer:
 
     def next(self, question: Question, history: Sequence[tuple[str, str]]) -> Planning:
         messages = prompts.next_subquestion(question.text, question.context, history)
-        plan = yield from _next(self._ask(messages, 1), history)
-        return plan
+        return _next(self._ask(messages, 1), history)
 
     def _ask(self, messages: list[prompts.Message], cap: int) -> Planning:
         reply = yield from mapped(self.chat.stream(messages), PlanDelta)
@@ -153,6 +154,8 @@ class ChatDecomposer:
 class GivenDecomposer:
     """Plans that exist already: recorded ones, gold ones, or the trivial one."""
 
+    # Only `dynamic` asks: a plan that is given has as many sub-questions as it has.
+    cap = sys.maxsize
     engine: str | None = None
     level: str | None = None
 

@@ -107,10 +107,13 @@ class Edge:
         from dnc_edge.pipeline import Pipeline
 
         settings = self.settings
-        single = settings.strategy == "single" or settings.decomposer == "none"
+        strategy = settings.strategy if solve else "static"
+        if solve and settings.decomposer == "none":
+            strategy = "single"
         return Pipeline(
-            strategy="single" if single and solve else "static" if not solve else settings.strategy,  # type: ignore[arg-type]
-            decomposer=self.decomposer if decompose and not (single and solve) else None,
+            # Settings are checked against these choices when they are merged.
+            strategy=strategy,  # type: ignore[arg-type]
+            decomposer=self.decomposer if decompose and strategy != "single" else None,
             solver=self.solver if solve else None,
             mode=settings.mode,  # type: ignore[arg-type]
             prices=self.prices,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json as jsons
+import os
 import re
 import sys
 from collections.abc import Generator, Iterator
@@ -214,6 +215,4 @@ class _View:
 
 
 def _dim(text: str, stream: TextIO) -> str:
-    import os
-
     return f"\x1b[2m{text}\x1b[0m" if stream.isatty() and "NO_COLOR" not in os.environ else text

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from dnc_edge.solvers import Mode, Solver
 
 Strategy = Literal["single", "static", "dynamic"]
-STRATEGIES: tuple[Strategy, ...] = ("single", "static", "dynamic")
 
 
 @dataclass(frozen=True)
@@ -124,8 +123,7 @@ class Pipeline:
         if self.decomposer is None or self.solver is None:
             raise ValueError("dynamic takes a decomposer and a solver")
         history: list[tuple[str, str]] = []
-        cap = self.decomposer.identity(question).get("cap", 10)
-        while len(history) < cap:
+        while len(history) < self.decomposer.cap:
             partial.stage = "decompose"
             plan = yield from self.decomposer.next(question, history)
             asked = tuple(asked for asked, _ in history)

@@ -29,9 +29,6 @@ class ByteTokenizer:
     def bytes_of(self, token: int) -> bytes:
         return bytes([token]) if token < 256 else b""
 
-    def is_end(self, token: int) -> bool:
-        return token == END
-
 
 class ScriptedEngine:
     """Decodes the texts it was given, one for each request, a byte a step."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import os
 import threading
 from pathlib import Path
 
@@ -141,3 +143,22 @@ def test_two_requests_at_once_in_one_thread_are_refused_instead_of_waiting_for_e
 def test_the_default_is_a_thread_for_each_idle_core(running: int | None, expected: int | None) -> None:
     chosen = default_threads(lambda: running)
     assert chosen == (1 if expected is None else max(1, cores() + expected))
+
+
+def test_the_weights_are_freed_with_the_last_that_uses_them() -> None:
+    def resident() -> int:
+        return int(Path("/proc/self/statm").read_text("ascii").split()[1])
+
+    def open_and_close() -> None:
+        with Student.open() as opened:
+            decode(opened, opened.prompt("decompose", QUESTION), limit=2)
+
+    for _ in range(5):
+        open_and_close()
+    gc.collect()
+    before = resident()
+    for _ in range(20):
+        open_and_close()
+    gc.collect()
+    # Twenty copies that stay would be 240 MB more.
+    assert (resident() - before) * os.sysconf("SC_PAGE_SIZE") < 60_000_000

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import math
-import re
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dnc_edge.bench import plans as bench_plans
 from dnc_edge.parse import without_repeats
-from dnc_edge.tasks import files, gsm8k, plans, stats
+from dnc_edge.tasks import gsm8k, plans, stats
 
 
 def test_wilson_agrees_with_the_textbook() -> None:
@@ -84,19 +84,14 @@ def test_gsm8k_answers_are_compared_as_numbers(answer: str | None, gold: str, hi
 
 def test_published_decomposers_score_as_published(data: Path) -> None:
     """docs/method.md's table: ChatGPT, the two GPT-2 small decomposers and the trivial plan."""
-    problems = gsm8k.load()
-    chatgpt = gsm8k.chatgpt_plans()
-    assert len(problems) == len(chatgpt) == 1319
-    systems = {
-        "chatgpt": [list(chatgpt[p.id]) for p in problems],
-        "trivial": [[re.split(r"(?<=[.!?])\s+", p.question.strip())[-1]] for p in problems],
+    problems, systems = gsm8k.load(), bench_plans.published()
+    assert len(problems) == 1319 and all(len(plans_) == 1319 for plans_ in systems.values())
+    published = {
+        "ChatGPT (teacher)": 0.626,
+        "trivial: last sentence": 0.353,
+        "GPT-2 small, filtered": 0.585,
+        "GPT-2 small, cloned": 0.580,
     }
-    for name in ("filtered_bc", "finetune"):
-        rows = files.read_jsonl(f"gsm8k_ai_subq/eval_responses/chatgpt/eval_{name}.jsonl")
-        systems[name] = [
-            [re.sub(r"^Q\d+:\s*", "", line) for line in row["questions"].split("\n") if line.strip()] for row in rows
-        ]
-    published = {"chatgpt": 0.626, "trivial": 0.353, "filtered_bc": 0.585, "finetune": 0.580}
     for name, delivered in systems.items():
         scores = [plans.plan_f1(plan, p.plan) for plan, p in zip(delivered, problems, strict=True)]
         assert sum(scores) / len(scores) == pytest.approx(published[name], abs=0.0015), name

@@ -57,6 +57,11 @@ def held_out(demonstration: Demonstration) -> bool:
     return hashlib.sha256(demonstration.id.encode()).digest()[0] < 8
 
 
+def written_problems(config: BaseConfig, progress: float) -> int:
+    """How many problems a program writes for an epoch; `progress` is 0 in the first epoch, 1 in the last."""
+    return round(config.synthetic_first + (config.synthetic_last - config.synthetic_first) * progress)
+
+
 def epoch_examples(
     demonstrations: list[Demonstration],
     augmenter: Augmenter,
@@ -68,8 +73,7 @@ def epoch_examples(
 ) -> list[Example]:
     """One epoch's examples, the same for the same seed; `progress` is 0 in the first epoch, 1 in the last."""
     rng = Random(f"{config.seed}-{epoch}")
-    count = round(config.synthetic_first + (config.synthetic_last - config.synthetic_first) * progress)
-    written = list(islice(synthetic.problems(config.seed * 1000 + epoch), count))
+    written = list(islice(synthetic.problems(config.seed * 1000 + epoch), written_problems(config, progress)))
     examples: list[Example] = []
 
     def add(demonstration: Demonstration, role: str, *, with_plan: bool = True) -> None:
@@ -215,8 +219,11 @@ def base(
     rates = [[group["lr"] for group in stepper.param_groups] for stepper in steppers]
     whole, tokens_seen, steps, started = math.ceil(config.epochs), 0, 0, time.monotonic()
     running: list[float] = []
+    written = 0
     for epoch in range(whole):
-        examples = epoch_examples(training, augmenter, encoder, config, epoch=epoch, progress=epoch / max(1, whole - 1))
+        progress = epoch / max(1, whole - 1)
+        written += written_problems(config, progress)
+        examples = epoch_examples(training, augmenter, encoder, config, epoch=epoch, progress=progress)
         planned = list(batches(examples, config.batch_tokens, Random(f"{config.seed}-order-{epoch}")))
         for index, batch in enumerate(planned):
             # Progress by epoch, so that epochs of different lengths share one schedule.
@@ -258,11 +265,7 @@ def base(
         "seconds": round(time.monotonic() - started, 1),
         "held_out_loss": round(held_out_loss(), 4),
     }
-    training_facts = {"base": asdict(config), "figures": figures, "torch": torch.__version__, "data": counts(training)}
+    data = {**Counter(demonstration.source for demonstration in training), "train/synthetic.py": written}
+    training_facts = {"base": asdict(config), "figures": figures, "torch": torch.__version__, "data": data}
     write_facts(out, tokenizer, context=config.context, training=training_facts)
     return figures
-
-
-def counts(demonstrations: list[Demonstration]) -> dict[str, int]:
-    """How many demonstrations came from each file."""
-    return dict(Counter(demonstration.source for demonstration in demonstrations))

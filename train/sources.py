@@ -122,10 +122,6 @@ def break_drop() -> Iterator[Demonstration]:
             )
 
 
-def _number(value: float) -> str:
-    return str(int(value)) if value == int(value) else f"{value:.4f}".rstrip("0")
-
-
 def _arithmetic(expression: str) -> str | None:
     """The expression without spaces and needless brackets; None where it is not numbers and + - * /."""
     if not re.fullmatch(r"[\d.+*/() -]+", expression):

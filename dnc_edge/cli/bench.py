@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from json import dumps as json_text
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -11,6 +12,19 @@ from dnc_edge import output
 from dnc_edge.cli import options
 
 app = typer.Typer(no_args_is_help=True, help="Measure decomposers.")
+
+Out = Annotated[Path | None, typer.Option("--out", "-o", help="Keep the figures in this JSON file.")]
+
+
+def _tick(done: int) -> None:
+    if done % 100 == 0:
+        output.note(f"{done} questions")
+
+
+def _keep(result: dict[str, Any], out: Path | None) -> None:
+    if out is not None:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        out.write_text(json_text(result, indent=2) + "\n", encoding="utf-8")
 
 
 @app.command()
@@ -20,7 +34,7 @@ def plans(
     decomposer: options.Decomposer = None,
     threads: options.Threads = None,
     limit: Annotated[int | None, typer.Option(help="The first so many questions [default: all].", min=1)] = None,
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="Keep the figures in this JSON file.")] = None,
+    out: Out = None,
     json: options.Json = False,
 ) -> None:
     """Judge plans on GSM8K test without a solver, beside published decomposers.
@@ -33,16 +47,11 @@ def plans(
     from dnc_edge.bench import plans as bench
     from dnc_edge.edge import Edge
 
-    def tick(done: int) -> None:
-        if done % 100 == 0:
-            output.note(f"{done} questions")
-
     with Edge(student=student, level=level, decomposer=decomposer, threads=threads) as edge:
-        result = bench.plans(edge.decomposer, limit=limit, tick=tick)
-    if out:
-        bench.save(result, out)
+        result = bench.plans(edge.decomposer, limit=limit, tick=_tick)
+    _keep(result, out)
     if json:
-        output.print_json({name: value for name, value in result.items() if name != "raw"})
+        output.print_json(result)
     else:
         output.print_text(bench.table(result))
 
@@ -53,39 +62,29 @@ def student(
     level: options.Level = None,
     threads: options.Threads = None,
     limit: Annotated[int | None, typer.Option(help="The first so many questions of each task.", min=1)] = None,
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="Keep the figures in this JSON file.")] = None,
+    out: Out = None,
 ) -> None:
     """Measure both roles of a student: plans of fact, what is left whole, accuracy of its own solving."""
     options.require("rouge_score", "scipy", extra="eval")
-    import json
-
     from dnc_edge.bench import student as bench
     from dnc_edge.edge import Edge
 
-    def tick(done: int) -> None:
-        if done % 100 == 0:
-            output.note(f"{done} questions")
-
     with Edge(student=student, level=level, threads=threads) as edge:
-        result = bench.student(edge.decomposer, edge.solver, limit=limit, tick=tick)
-    if out:
-        out.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+        result = bench.student(edge.decomposer, edge.solver, limit=limit, tick=_tick)
+    _keep(result, out)
     output.print_text(bench.table(result))
 
 
 @app.command()
 def overhead(
     runs: Annotated[int, typer.Option(help="Pairs of each measurement.", min=1)] = 9,
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="Keep the figures in this JSON file.")] = None,
+    out: Out = None,
 ) -> None:
     """Measure what dnc-edge adds to a cold start and to a plan."""
-    import json
-
     from dnc_edge.bench.overhead import overhead as measure
 
     result = measure(runs=runs)
-    if out:
-        out.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    _keep(result, out)
     output.print_json(result, indent=2)
 
 

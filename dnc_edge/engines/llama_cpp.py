@@ -11,6 +11,7 @@ from __future__ import annotations
 import ctypes
 import os
 import threading
+import weakref
 from collections.abc import Generator, Iterable
 from pathlib import Path
 from typing import Any
@@ -60,12 +61,11 @@ class GgufModel:
         StudentError: the file is not there, or llama.cpp cannot load it.
     """
 
-    def __init__(self, path: Path, *, gpu_layers: int = 0, vocabulary_only: bool = False) -> None:
+    def __init__(self, path: Path) -> None:
         initialise()
         check_gguf(path)
         parameters = llama.llama_model_default_params()
-        parameters.n_gpu_layers = gpu_layers
-        parameters.vocab_only = vocabulary_only
+        parameters.n_gpu_layers = 0
         self.path = path
         self.pointer = llama.llama_model_load_from_file(os.fsencode(path), parameters)
         if not self.pointer:
@@ -73,20 +73,11 @@ class GgufModel:
                 f"llama.cpp cannot load {path}",
                 hint="the file may be damaged, or newer than the installed llama-cpp-python",
             )
+        # Engine and tokenizer share the weights: they are freed with the last of them. At exit the system does it.
+        weakref.finalize(self, llama.llama_model_free, self.pointer).atexit = False
         self.vocabulary = llama.llama_model_get_vocab(self.pointer)
         self.vocabulary_size = int(llama.llama_vocab_n_tokens(self.vocabulary))
         self.trained_context = int(llama.llama_model_n_ctx_train(self.pointer))
-
-    def metadata(self, key: str) -> str | None:
-        """A metadata value as text, None where the file has none of that name."""
-        buffer = ctypes.create_string_buffer(65_536)
-        length = llama.llama_model_meta_val_str(self.pointer, key.encode(), buffer, len(buffer))
-        return buffer.value.decode("utf-8", errors="replace") if length >= 0 else None
-
-    def close(self) -> None:
-        if self.pointer:
-            llama.llama_model_free(self.pointer)
-            self.pointer = None
 
 
 def check_gguf(path: Path) -> None:

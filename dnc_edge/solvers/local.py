@@ -46,13 +46,13 @@ class LocalSolver:
         return self._ask(question, plan, lead=prompts.FINAL_ANSWER if mode == "direct" and not plan else "")
 
     def step(self, question: Question, history: History, subquestion: str) -> Solving:
-        given = "".join(f"{number}. {answer}\n" for number, (_, answer) in enumerate(history, start=1))
+        given = _answered(history)
         plan = [asked for asked, _ in history] + [subquestion]
         return self._ask(question, plan, given=f"{given}{len(plan)}. ", one_line=True)
 
     def conclude(self, question: Question, history: History) -> Solving:
-        given = "".join(f"{number}. {answer}\n" for number, (_, answer) in enumerate(history, start=1))
-        return self._ask(question, [asked for asked, _ in history], given=given, lead=prompts.FINAL_ANSWER)
+        asked = [asked for asked, _ in history]
+        return self._ask(question, asked, given=_answered(history), lead=prompts.FINAL_ANSWER)
 
     def _ask(
         self, question: Question, plan: Sequence[str], *, given: str = "", lead: str = "", one_line: bool = False
@@ -105,6 +105,11 @@ class LocalSolver:
             finish_reason="stop",
             usage=replace(usage, requests=1, cost_usd=self.prices.of_local(usage)),
         )
+
+
+def _answered(history: History) -> str:
+    """The numbered lines of a solution that goes on after them."""
+    return prompts.numbered([answer for _, answer in history]) + "\n" if history else ""
 
 
 def _visible(text: str) -> str:

@@ -32,10 +32,6 @@ class Tokenizer(Protocol):
         """The bytes of a token; empty for control pieces."""
         ...
 
-    def is_end(self, token: int) -> bool:
-        """Whether the token ends a sequence by itself."""
-        ...
-
 
 class GgufTokenizer:
     """The vocabulary inside a GGUF file."""
@@ -74,9 +70,6 @@ class GgufTokenizer:
             length = self._llama.llama_token_to_piece(self._vocabulary, token, buffer, len(buffer), 0, False)
             self._pieces[token] = buffer.raw[: max(0, length)]
         return self._pieces[token]
-
-    def is_end(self, token: int) -> bool:
-        return bool(self._llama.llama_vocab_is_eog(self._vocabulary, token))
 
 
 class Detokenizer:
