@@ -1,136 +1,191 @@
-"""A Hugging Face checkpoint to a student directory of GGUF files."""
+"""A checkpoint to GGUF files by llama.cpp's own converter, quantized in process."""
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
-import shutil
+import logging
 import subprocess
 import sys
-import tempfile
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
+from dnc_edge.convert.assembly import Assembly, Wish
+from dnc_edge.convert.checkpoint import Checkpoint, check_adapter, check_checkpoint, open_checkpoint
+from dnc_edge.convert.decoders import GgufDecoder
 from dnc_edge.convert.quantize import quantize
 from dnc_edge.convert.source import converter
 from dnc_edge.errors import InputError, UsageError
-from dnc_edge.students.manifest import FILENAME, SCHEMA, sha256_of
+
+ENGINE = "llama.cpp"
+# What llama.cpp reads from a checkpoint's own type; anything else becomes 32 bits.
+_OUTTYPES = {"float16": "f16", "bfloat16": "bf16"}
+# K-quants pack 256 weights together; a row that is no multiple gets another type instead.
+PACKED = ("q6_k", "q5_k_m", "q4_k_m", "q3_k_m", "q2_k", "iq4_xs")
 
 
 def gguf(
-    checkpoint: Path,
+    checkpoint: str | Path,
     out: Path,
     *,
     levels: Sequence[str],
-    name: str | None = None,
+    adapter: Path | None = None,
     llama_cpp: Path | None = None,
-    force: bool = False,
-    progress: Callable[[str], None] = lambda _: None,
-) -> Path:
-    """Convert a checkpoint once, quantize it to every level, and write the student around the files.
+    wish: Wish | None = None,
+) -> Assembly:
+    """Convert a checkpoint once, quantize it to every level, measure each, and write the student around them.
 
     Args:
-        checkpoint: directory with config.json, safetensors, tokenizer and train.json.
+        checkpoint: a directory with config.json, safetensors and tokenizer, or a hub repository.
         out: the student directory; it appears whole or not at all.
         levels: see `quantize.LEVELS`.
-        name: the student's name; None takes that of `out`.
+        adapter: a PEFT LoRA adapter to merge in first.
         llama_cpp: a llama.cpp checkout to convert with.
-        force: replace an existing `out`.
-        progress: told what is being done.
+        wish: name, what may be replaced, how fidelity is measured.
 
     Returns:
-        `out`.
+        the finished assembly: `out`, and which levels were left out.
 
     Raises:
-        InputError: the checkpoint lacks something, or its weights are pickled.
+        InputError: the checkpoint or adapter cannot be converted.
+        UsageError: `out` exists.
+        StudentError: the converted tokenizer is not that of training.
+    """
+    wish = wish or Wish()
+    with Assembly(out, wish) as assembly:
+        opened = open_checkpoint(str(checkpoint), adapter=adapter, scratch=assembly.scratch, progress=assembly.say)
+        if opened.encoder_decoder:
+            raise InputError(
+                f"{opened.name} is an encoder-decoder, which the llama.cpp engine does not run",
+                hint="convert it with: dnc-edge convert onnx",
+            )
+        tools = converter(llama_cpp)
+        assembly.say("converting with llama.cpp")
+        whole = assembly.scratch / f"{assembly.name}.gguf"
+        stored = _OUTTYPES.get(str(opened.config.get("dtype") or opened.config.get("torch_dtype")), "f32")
+        run_converter(
+            tools / "convert_hf_to_gguf.py", [".", "--outtype", stored], opened.path, whole, keep_log=out.parent
+        )
+        with_facts(tools, whole, opened, assembly.name)
+        for level in levels:
+            assembly.say(f"quantizing to {level}")
+            path = assembly.folder / f"{assembly.name}-{level}.gguf"
+            quantize(whole, path, level)
+            decoder = GgufDecoder(path, context=opened.facts["context"], exact=level == "f32")
+            if level == levels[0]:
+                assembly.measure_against(opened, decoder.tokenizer)
+            assembly.add(ENGINE, level, {"model": path}, decoder, tensors(tools, path, level))
+            decoder.close()
+        assembly.finish()
+    return assembly
+
+
+def gguf_adapter(checkpoint: str | Path, adapter: Path, out: Path, *, llama_cpp: Path | None = None) -> Path:
+    """Convert a LoRA adapter alone: a GGUF file to be used over the base it was trained on.
+
+    Args:
+        checkpoint: directory of that base; its weights are not read.
+        adapter: directory of the PEFT adapter.
+        out: the file to write.
+
+    Raises:
+        InputError: the adapter is for another base, on embeddings or head, or the converter fails.
         UsageError: `out` exists.
     """
-    check_checkpoint(checkpoint)
-    if out.exists() and not force:
-        raise UsageError(f"{out} exists", hint="remove it, or replace it with --force")
-    facts = json.loads((checkpoint / "train.json").read_text(encoding="utf-8"))
-    name = name or out.name
+    if out.exists():
+        raise UsageError(f"{out} exists", hint="choose another file")
+    base = Path(checkpoint)
+    check_checkpoint(base)
+    check_adapter(adapter, base)
     out.parent.mkdir(parents=True, exist_ok=True)
-    # Built beside its place and renamed, so that a half-made student is never taken for one.
-    with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.partial-") as scratch:
-        made = Path(scratch, "student")
-        made.mkdir()
-        progress("converting to f16")
-        f16 = made / f"{name}-f16.gguf"
-        run_converter(converter(llama_cpp), checkpoint, f16, log=Path(scratch, "convert.log"))
-        files = []
-        for level in levels:
-            path = made / f"{name}-{level}.gguf"
-            if level != "f16":
-                progress(f"quantizing to {level}")
-                quantize(f16, path, level)
-            files.append(
-                {
-                    "file": path.name,
-                    "engine": "llama.cpp",
-                    "level": level,
-                    "sha256": sha256_of(path),
-                    "bytes": path.stat().st_size,
-                }
-            )
-        if "f16" not in levels:
-            f16.unlink()
-        student = facts["student"]
-        manifest = {
-            "schema": SCHEMA,
-            "name": name,
-            "roles": student["roles"],
-            "stop": student["stop"],
-            "context": student["context"],
-            "max_subquestions": student["max_subquestions"],
-            "default_level": "q8_0" if "q8_0" in levels else levels[0],
-            "files": files,
-            "probes": student["probes"],
-            "about": {fact: facts[fact] for fact in ("training", "licences", "card") if fact in facts},
-        }
-        text = json.dumps(manifest, indent=2, ensure_ascii=False) + "\n"
-        (made / FILENAME).write_text(text, encoding="utf-8")
-        if out.exists():
-            shutil.rmtree(out)
-        made.rename(out)
+    arguments = ["--base", str(base.resolve()), "--outtype", "f32", "."]
+    partial = out.with_name(f".{out.name}.partial")
+    script = converter(llama_cpp) / "convert_lora_to_gguf.py"
+    run_converter(script, arguments, adapter, partial, keep_log=out.parent)
+    partial.rename(out)
     return out
 
 
-def check_checkpoint(checkpoint: Path) -> None:
-    """Refuse what cannot be converted, before any work.
+def run_converter(script: Path, arguments: list[str], folder: Path, target: Path, *, keep_log: Path) -> None:
+    """Run one of llama.cpp's converters in a process of its own.
 
     Raises:
-        InputError: says what is missing, or that the weights are pickled.
-    """
-    if not (checkpoint / "config.json").is_file():
-        raise InputError(f"{checkpoint} is not a checkpoint: it has no config.json")
-    if not list(checkpoint.glob("*.safetensors")):
-        pickled = list(checkpoint.glob("*.bin")) + list(checkpoint.glob("*.pt"))
-        if pickled:
-            raise InputError(
-                f"{pickled[0]} is a pickle, which can run code when it is read",
-                hint="save the model as safetensors: model.save_pretrained(..., safe_serialization=True)",
-            )
-        raise InputError(f"{checkpoint} has no weights: no *.safetensors")
-    if not (checkpoint / "train.json").is_file():
-        raise InputError(
-            f"{checkpoint} has no train.json, which tells roles, templates and probes",
-            hint="dnc-edge train writes it; docs/training.md describes it",
-        )
-
-
-def run_converter(source: Path, checkpoint: Path, target: Path, *, log: Path) -> None:
-    """Run llama.cpp's converter in a process of its own.
-
-    Raises:
-        InputError: it failed; its last lines are shown, its log is kept and named.
+        InputError: it failed; its last lines are shown, its log is kept in `keep_log` and named.
     """
     # Run from the checkpoint's folder: paths of this machine must not end up in the file.
-    script = str(source.resolve() / "convert_hf_to_gguf.py")
-    command = [sys.executable, script, ".", "--outfile", str(target.resolve()), "--outtype", "f16"]
-    with log.open("w", encoding="utf-8") as out:
-        run = subprocess.run(command, cwd=checkpoint, stdout=out, stderr=subprocess.STDOUT, check=False)
+    command = [sys.executable, str(script.resolve()), *arguments, "--outfile", str(target.resolve())]
+    run = subprocess.run(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
     if run.returncode != 0 or not target.is_file():
-        kept = target.parent.parent.parent / f"{target.stem}-convert.log"
-        shutil.copyfile(log, kept)
-        tail = " / ".join(log.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-3:])
+        log = run.stdout.decode("utf-8", errors="replace")
+        target.unlink(missing_ok=True)
+        kept = keep_log / f"{target.stem.strip('.')}-convert.log"
+        kept.write_text(log, encoding="utf-8")
+        known = _known_architectures(log)
+        tail = known or " / ".join(log.strip().splitlines()[-3:])
         raise InputError(f"llama.cpp's converter failed: {tail}", hint=f"its whole log is in {kept}")
+
+
+def _known_architectures(log: str) -> str | None:
+    """For an architecture that the converter does not know: its name, and what is known to work."""
+    marker = "ERROR:hf-to-gguf:Model "
+    if marker not in log or "is not supported" not in log:
+        return None
+    name = log.split(marker, 1)[1].split(" is not supported", 1)[0]
+    return f"{name} is not an architecture that it takes; Llama, Mistral, Qwen2, Qwen3, Gemma and GPT-2 are"
+
+
+def _gguf_package(tools: Path) -> Any:
+    """llama.cpp's own reader and writer, of the same version as the converter."""
+    folder = str((tools / "gguf-py").resolve())
+    if folder not in sys.path:
+        sys.path.insert(0, folder)
+    import gguf as package
+
+    logging.getLogger("gguf").setLevel(logging.WARNING)
+    return package
+
+
+def with_facts(tools: Path, path: Path, checkpoint: Checkpoint, name: str) -> None:
+    """Write what `student.json` says of the student into the file itself, under `dnc_edge.student`."""
+    package = _gguf_package(tools)
+    from gguf.constants import Keys
+    from gguf.scripts.gguf_new_metadata import MetadataDetails, copy_with_new_metadata
+
+    facts = {"name": name, **{key: checkpoint.facts[key] for key in ("roles", "stop", "context", "max_subquestions")}}
+    details = {"dnc_edge.student": MetadataDetails(package.GGUFValueType.STRING, json.dumps(facts))}
+    # llama.cpp would call the file after the folder that it was converted from.
+    details["general.name"] = MetadataDetails(package.GGUFValueType.STRING, name)
+    if licences := sorted({text.split(",")[0] for text in checkpoint.about.get("licences", {}).values()}):
+        details["general.license"] = MetadataDetails(package.GGUFValueType.STRING, " AND ".join(licences))
+    reader = package.GGUFReader(path)
+    if reader.get_field(Keys.Tokenizer.MODEL).contents() == "llama":
+        # The converter asks the tokenizer's settings for it, and not for every architecture; its behaviour is surer.
+        details[Keys.Tokenizer.ADD_PREFIX] = MetadataDetails(package.GGUFValueType.BOOL, adds_space(checkpoint.path))
+    architecture = reader.get_field("general.architecture").contents()
+    partial = path.with_name(path.name + ".partial")
+    writer = package.GGUFWriter(partial, arch=architecture, endianess=reader.endianess)
+    # It draws a progress bar of its own.
+    with contextlib.redirect_stderr(io.StringIO()):
+        copy_with_new_metadata(reader, writer, details, [])
+    partial.replace(path)
+
+
+def adds_space(checkpoint: Path) -> bool:
+    """Whether the checkpoint's tokenizer puts a space before a text."""
+    from transformers import AutoTokenizer
+
+    tokens = AutoTokenizer.from_pretrained(checkpoint).backend_tokenizer.encode("a", add_special_tokens=False).tokens
+    return bool(tokens[0].startswith("\u2581"))
+
+
+def tensors(tools: Path, path: Path, level: str) -> dict[str, Any]:
+    """How many tensors are of which type, and which could not get the level's."""
+    read = _gguf_package(tools).GGUFReader(path).tensors
+    fell_back = [
+        str(tensor.name) for tensor in read if level in PACKED and len(tensor.shape) > 1 and tensor.shape[0] % 256
+    ]
+    types = Counter(tensor.tensor_type.name.lower() for tensor in read)
+    return {"types": dict(types.most_common()), **({"fell_back": fell_back} if fell_back else {})}

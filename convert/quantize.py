@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Collection
 from pathlib import Path
 
 from dnc_edge.errors import ExtraMissing, StudentError, UsageError
@@ -13,16 +14,16 @@ LEVELS = {
 }  # fmt: skip
 
 
-def parse_levels(text: str) -> list[str]:
+def parse_levels(text: str, known: Collection[str] = LEVELS) -> list[str]:
     """Levels of a comma-separated list, in order, each once.
 
     Raises:
         UsageError: one is unknown; the list is shown.
     """
     levels = list(dict.fromkeys(part.strip().lower() for part in text.split(",") if part.strip()))
-    unknown = [level for level in levels if level not in LEVELS]
+    unknown = [level for level in levels if level not in known]
     if unknown or not levels:
-        raise UsageError(f"unknown level {', '.join(unknown) or text!r}", hint=f"levels: {', '.join(LEVELS)}")
+        raise UsageError(f"unknown level {', '.join(unknown) or text!r}", hint=f"levels: {', '.join(known)}")
     return levels
 
 

@@ -7,7 +7,7 @@ import json as jsons
 import os
 import re
 import sys
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import asdict
 from typing import Any, TextIO
 
@@ -35,6 +35,33 @@ def print_text(text: str) -> None:
 def note(text: str) -> None:
     """A line for the person, on stderr."""
     print(_dim(safe(text), sys.stderr), file=sys.stderr, flush=True)
+
+
+@contextlib.contextmanager
+def bars() -> Generator[Callable[[str, int, int], None]]:
+    """Progress bars on stderr, one for each thing that is being done; plain lines where that is no terminal.
+
+    Yields a function that is told (what, how far, of how much); of 0 where that is not known.
+    """
+    if not sys.stderr.isatty():
+        yield lambda what, done, _: None if done else note(what)
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    tasks: dict[str, TaskID] = {}
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+
+        def show(what: str, done: int, total: int) -> None:
+            if what not in tasks:
+                for task in progress.tasks:
+                    if task.total is None:  # a stage without an end in sight is over once another begins
+                        progress.update(task.id, total=1, completed=1)
+                tasks[what] = progress.add_task(safe(what), total=total or None)
+            progress.update(tasks[what], completed=done)
+
+        yield show
 
 
 def print_error(error: DncError) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -43,3 +45,37 @@ def student() -> Iterator[Student]:
     """The bundled student, loaded once."""
     with Student.open() as opened:
         yield opened
+
+
+@pytest.fixture(scope="session")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory, data: Path) -> Path:
+    """A model of one layer, trained for a few steps by the same code as the bundled one."""
+    from dnc_edge.train.base import BaseConfig, base
+    from dnc_edge.train.sources import gsm8k
+    from dnc_edge.train.tokenizer import load_tokenizer
+
+    out = tmp_path_factory.mktemp("run") / "checkpoint"
+    out.mkdir()
+    config = BaseConfig(
+        layers=1,
+        feed_forward=256,
+        epochs=1,
+        synthetic_first=200,
+        synthetic_last=200,
+        warmup_steps=10,
+        batch_tokens=1500,
+    )
+    figures = base(list(itertools.islice(gsm8k(), 300)), load_tokenizer(), out, config, log=out / "log.jsonl")
+    losses = [json.loads(line)["loss"] for line in (out / "log.jsonl").read_text("utf-8").splitlines()]
+    assert figures["steps"] >= 40
+    assert losses[-1] < losses[0] - 0.5
+    return out
+
+
+@pytest.fixture(scope="session")
+def converted(checkpoint: Path) -> Path:
+    from dnc_edge.convert.assembly import Wish
+    from dnc_edge.convert.gguf import gguf
+
+    wish = Wish(questions=2, keep_poor=True)
+    return gguf(checkpoint, checkpoint.parent / "tiny", levels=["f16", "q8_0"], wish=wish).out

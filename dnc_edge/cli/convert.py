@@ -1,42 +1,124 @@
-"""`dnc-edge convert`: checkpoints to students."""
+"""`dnc-edge convert`: checkpoints to students. Needs the extra `train`, and `onnx-export` for ONNX."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from dnc_edge import output
+from dnc_edge.cli.options import require
+from dnc_edge.errors import UsageError
+
+if TYPE_CHECKING:
+    from dnc_edge.convert.assembly import Assembly
 
 app = typer.Typer(no_args_is_help=True, help="Convert a checkpoint to a quantized student.")
+
+Checkpoint = Annotated[str, typer.Argument(help="A checkpoint directory, or a repository on the Hugging Face hub.")]
+Out = Annotated[Path, typer.Option("--out", "-o", help="The student's directory.")]
+Adapter = Annotated[Path | None, typer.Option("--adapter", "-a", help="A PEFT LoRA adapter to merge in first.")]
+Name = Annotated[str | None, typer.Option(help="The student's name [default: that of the directory].")]
+Force = Annotated[bool, typer.Option("--force", help="Replace an existing directory.")]
+Add = Annotated[bool, typer.Option("--add", help="Add to the student that is there, made from the same checkpoint.")]
+Questions = Annotated[int, typer.Option(min=1, help="How many questions to compare each level on.")]
+KeepPoor = Annotated[
+    bool, typer.Option("--keep-poor", help="Keep levels that lose over 0.02 plan F1 or 10 % of the likeliest tokens.")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print the manifest's files as JSON.")]
 
 
 @app.command()
 def gguf(
-    checkpoint: Annotated[Path, typer.Argument(help="A checkpoint directory, as `dnc-edge train` writes it.")],
-    out: Annotated[Path, typer.Option("--out", "-o", help="The student's directory.")],
-    levels: Annotated[str, typer.Option(help="Quantization levels.")] = "f16,q8_0",
-    name: Annotated[str | None, typer.Option(help="The student's name [default: that of the directory].")] = None,
+    checkpoint: Checkpoint,
+    out: Out,
+    levels: Annotated[
+        str, typer.Option(help="Of f32, f16, q8_0, q6_k, q5_k_m, q4_k_m, q3_k_m, q2_k, iq4_xs.")
+    ] = "f16,q8_0",
+    adapter: Adapter = None,
+    adapter_only: Annotated[
+        bool, typer.Option("--adapter-only", help="Convert the adapter alone, to the GGUF file named with --out.")
+    ] = False,
+    name: Name = None,
     llama_cpp: Annotated[Path | None, typer.Option("--llama-cpp", help="A llama.cpp checkout to convert with.")] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace an existing directory.")] = False,
+    force: Force = False,
+    add: Add = False,
+    questions: Questions = 100,
+    keep_poor: KeepPoor = False,
+    json: Json = False,
 ) -> None:
-    """Convert to GGUF with llama.cpp's own converter, and quantize in process.
+    """Convert to GGUF with llama.cpp's own converter, quantize in process, and compare with the original.
 
     Examples:
 
       dnc-edge convert gguf runs/base -o students/mine --levels f16,q8_0,q4_k_m
+
+      dnc-edge convert gguf Qwen/Qwen2.5-0.5B-Instruct --adapter runs/sft -o students/qwen
+
+      dnc-edge convert gguf runs/base --adapter runs/sft --adapter-only -o sft.gguf
     """
+    require("torch", "transformers", extra="train")
+    from dnc_edge.convert.assembly import Wish
     from dnc_edge.convert.gguf import gguf as convert_gguf
+    from dnc_edge.convert.gguf import gguf_adapter
     from dnc_edge.convert.quantize import parse_levels
 
-    convert_gguf(
-        checkpoint,
-        out,
-        levels=parse_levels(levels),
-        name=name,
-        llama_cpp=llama_cpp,
-        force=force,
-        progress=output.note,
-    )
-    output.print_text(f"wrote {out}")
+    if adapter_only:
+        if adapter is None:
+            raise UsageError("--adapter-only needs --adapter")
+        output.print_text(f"wrote {gguf_adapter(checkpoint, adapter, out, llama_cpp=llama_cpp)}")
+        return
+    wanted = parse_levels(levels)
+    with output.bars() as progress:
+        wish = Wish(name, force, add, questions, keep_poor, progress)
+        made = convert_gguf(checkpoint, out, levels=wanted, adapter=adapter, llama_cpp=llama_cpp, wish=wish)
+    _report(made, json)
+
+
+@app.command()
+def onnx(
+    checkpoint: Checkpoint,
+    out: Out,
+    levels: Annotated[str, typer.Option(help="Of fp32, int8, int4.")] = "int8",
+    adapter: Adapter = None,
+    name: Name = None,
+    force: Force = False,
+    add: Add = False,
+    questions: Questions = 100,
+    keep_poor: KeepPoor = False,
+    json: Json = False,
+) -> None:
+    """Convert to ONNX with optimum, fuse and quantize, and compare with the original.
+
+    Examples:
+
+      dnc-edge convert onnx runs/base -o students/mine --levels fp32,int8,int4
+
+      dnc-edge convert onnx runs/base -o students/mine --levels int8 --add
+    """
+    require("torch", "transformers", extra="train")
+    require("optimum.onnxruntime", "onnx", extra="onnx-export")
+    from dnc_edge.convert.assembly import Wish
+    from dnc_edge.convert.onnx import LEVELS
+    from dnc_edge.convert.onnx import onnx as convert_onnx
+    from dnc_edge.convert.quantize import parse_levels
+
+    wanted = parse_levels(levels, known=LEVELS)
+    with output.bars() as progress:
+        wish = Wish(name, force, add, questions, keep_poor, progress)
+        made = convert_onnx(checkpoint, out, levels=wanted, adapter=adapter, wish=wish)
+    _report(made, json)
+
+
+def _report(made: Assembly, as_json: bool) -> None:
+    from dnc_edge.students.manifest import FILENAME, table
+
+    files = json.loads((made.out / FILENAME).read_text(encoding="utf-8"))["files"]
+    if as_json:
+        output.print_json({"student": str(made.out), "files": files, "left_out": made.dropped})
+    else:
+        output.print_text(f"wrote {made.out}\n\n{table(files)}")
+    for note in made.dropped:
+        output.note(note)

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from dnc_edge import __version__, output
-from dnc_edge.cli import bench, convert, train
+from dnc_edge.cli import bench, convert, students, train
 from dnc_edge.cli.ask import ask
 from dnc_edge.cli.decompose import decompose
 from dnc_edge.cli.solve import solve
@@ -28,6 +28,7 @@ app.command()(decompose)
 app.command()(solve)
 app.add_typer(bench.app, name="bench")
 app.add_typer(convert.app, name="convert")
+app.add_typer(students.app, name="students")
 app.add_typer(train.app, name="train")
 
 INTERRUPTED = 130

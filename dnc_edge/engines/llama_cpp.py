@@ -12,13 +12,13 @@ import ctypes
 import os
 import threading
 import weakref
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from dnc_edge.engines.protocol import Request, Step
 from dnc_edge.engines.threads import default_threads
-from dnc_edge.errors import ExtraMissing, StudentError
+from dnc_edge.errors import ExtraMissing, PromptTooLong, StudentError
 
 try:
     from dnc_edge.engines.llama_bindings import llama
@@ -29,6 +29,8 @@ import numpy as np
 
 from dnc_edge.engines.distinct import DistinctSegments
 from dnc_edge.engines.sampling import Sampler
+
+_CACHE_TYPES = {"f32": llama.GGML_TYPE_F32, "f16": llama.GGML_TYPE_F16}
 
 
 def _silent(level: int, text: bytes, user_data: ctypes.c_void_p) -> None:
@@ -44,7 +46,6 @@ _initialised = False
 
 
 def initialise() -> None:
-    """Start llama.cpp and keep its own words off stderr; once is enough."""
     """Silence and start llama.cpp, once."""
     global _initialised
     with _ready:
@@ -80,6 +81,14 @@ class GgufModel:
         self.trained_context = int(llama.llama_model_n_ctx_train(self.pointer))
 
 
+def _load_adapter(model: GgufModel, path: Path) -> Any:
+    check_gguf(path)
+    adapter = llama.llama_adapter_lora_init(model.pointer, os.fsencode(path))
+    if not adapter:
+        raise StudentError(f"llama.cpp cannot use {path} with {model.path.name}", hint="it belongs to another base")
+    return adapter  # freed with the model
+
+
 def check_gguf(path: Path) -> None:
     """Refuse what is plainly no GGUF before native code reads it.
 
@@ -105,12 +114,24 @@ class LlamaCppEngine:
         context: longest sequence in tokens; at most what the model was trained for by default.
         threads: compute threads; None takes a thread for each core that is idle now.
         batch: prompt tokens decoded at once.
+        cache_type: "f16" or "f32", what the cache is kept in.
+        adapters: GGUF LoRA files by the name that requests use.
+
+    Raises:
+        StudentError: a context of that size, or an adapter, cannot be made.
     """
 
     name = "llama.cpp"
 
     def __init__(
-        self, model: GgufModel, *, context: int | None = None, threads: int | None = None, batch: int = 512
+        self,
+        model: GgufModel,
+        *,
+        context: int | None = None,
+        threads: int | None = None,
+        batch: int = 512,
+        cache_type: str = "f16",
+        adapters: Mapping[str, Path] | None = None,
     ) -> None:
         self.model = model
         self.context = context or min(model.trained_context, 4096)
@@ -120,6 +141,7 @@ class LlamaCppEngine:
         parameters.n_batch = parameters.n_ubatch = batch
         parameters.n_threads = parameters.n_threads_batch = self.threads
         parameters.flash_attn_type = llama.LLAMA_FLASH_ATTN_TYPE_DISABLED
+        parameters.type_k = parameters.type_v = _CACHE_TYPES[cache_type]
         parameters.no_perf = True
         self._pointer = llama.llama_init_from_model(model.pointer, parameters)
         if not self._pointer:
@@ -127,6 +149,8 @@ class LlamaCppEngine:
                 f"llama.cpp cannot make a context of {self.context} tokens for {model.path}",
                 hint="ask for a smaller context",
             )
+        self._adapters = {name: _load_adapter(model, path) for name, path in (adapters or {}).items()}
+        self._adapter: str | None = None
         self._memory = llama.llama_get_memory(self._pointer)
         self._batch_size = batch
         self._batch = llama.llama_batch_init(batch, 0, 1)
@@ -172,10 +196,50 @@ class LlamaCppEngine:
             llama.llama_free(self._pointer)
             self._pointer = None
 
+    def logits(self, prompt: Sequence[int], completion: Sequence[int], *, adapter: str | None = None) -> Any:
+        """What each token of a given completion would be predicted from: float32, [len(completion), vocabulary]."""
+        tokens = [*prompt, *completion[:-1]]
+        if len(tokens) > self.context:
+            raise PromptTooLong(f"{len(tokens)} tokens do not fit the context of {self.context}")
+        with self._lock:
+            self._use(adapter)
+            self._restart()
+            first = len(prompt) - 1
+            rows = []
+            for start in range(0, len(tokens), self._batch_size):
+                part = tokens[start : start + self._batch_size]
+                self._decode(part, start, every=True)
+                rows += [self._logits(index) for index in range(len(part)) if start + index >= first]
+            return np.stack(rows)
+
+    def _use(self, adapter: str | None) -> None:
+        """Switch to an adapter, or to the base; what was cached belongs to the other."""
+        if adapter == self._adapter:
+            return
+        if adapter is not None and adapter not in self._adapters:
+            raise StudentError(
+                f"there is no adapter {adapter}", hint=f"the engine has: {', '.join(self._adapters) or 'none'}"
+            )
+        chosen = [] if adapter is None else [self._adapters[adapter]]
+        pointers = (ctypes.c_void_p * max(1, len(chosen)))(*chosen)
+        scales = (ctypes.c_float * max(1, len(chosen)))(*[1.0] * len(chosen))
+        llama.llama_set_adapters_lora(self._pointer, pointers, len(chosen), scales)
+        self._adapter = adapter
+        self._restart()
+
+    def _restart(self) -> None:
+        llama.llama_memory_seq_rm(self._memory, 0, 0, -1)
+        self._cached.clear()
+
+    def _logits(self, index: int) -> Any:
+        pointer = llama.llama_get_logits_ith(self._pointer, index)
+        return np.array(np.ctypeslib.as_array(pointer, shape=(self.model.vocabulary_size,)))
+
     def _sequence(self, request: Request) -> Generator[Step]:
         if len(request.tokens) >= self.context:
             yield Step(request.id, None, finish="too_long")
             return
+        self._use(request.adapter)
         sampler = Sampler(request.sampling)
         watch = DistinctSegments(request.distinct, request.stop_ids) if request.distinct else None
         logits = self._prefill(list(request.tokens))
@@ -223,14 +287,14 @@ class LlamaCppEngine:
             logits = self._decode(tokens[start : start + self._batch_size], start)
         return logits
 
-    def _decode(self, tokens: list[int], position: int) -> Any:
+    def _decode(self, tokens: list[int], position: int, *, every: bool = False) -> Any:
         batch = self._batch
         for index, token in enumerate(tokens):
             batch.token[index] = token
             batch.pos[index] = position + index
             batch.n_seq_id[index] = 1
             batch.seq_id[index][0] = 0
-            batch.logits[index] = 0
+            batch.logits[index] = every
         batch.logits[len(tokens) - 1] = 1
         batch.n_tokens = len(tokens)
         status = llama.llama_decode(self._pointer, batch)

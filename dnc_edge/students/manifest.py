@@ -7,7 +7,7 @@ import hashlib
 import json
 import re
 import threading
-from collections.abc import Mapping
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -16,6 +16,7 @@ from dnc_edge.errors import StudentError
 
 FILENAME = "student.json"
 SCHEMA = 1
+PLAIN_NAME = re.compile(r"\w[\w.-]*")
 
 
 @dataclass(frozen=True)
@@ -29,13 +30,20 @@ class Role:
 
 @dataclass(frozen=True)
 class WeightFile:
-    """One file of weights: for which engine, at which quantization level, with its checksum."""
+    """One file of a student: for which engine, at which quantization level, with its checksum.
+
+    Attributes:
+        level: empty for a file that serves all levels of its engine.
+        part: "model"; "encoder", "decoder" where one model is several files; "data" (weights that an ONNX
+            graph names); "tokenizer"; "adapter" (a GGUF LoRA).
+    """
 
     file: str
     engine: str
     level: str
     sha256: str
     bytes: int
+    part: str = "model"
 
 
 @dataclass(frozen=True)
@@ -69,11 +77,20 @@ class Manifest:
         for weights in self.files:
             if weights.level == wanted and engine in (None, weights.engine):
                 return weights
-        have = ", ".join(f"{weights.level} ({weights.engine})" for weights in self.files)
+        have = ", ".join(f"{level} ({engine})" for level, engine in self.levels)
         raise StudentError(
             f"student {self.name} has no level {wanted}" + (f" for {engine}" if engine else ""),
             hint=f"it has: {have}",
         )
+
+    @property
+    def levels(self) -> list[tuple[str, str]]:
+        """(level, engine) of every model there is, in the manifest's order."""
+        return list(dict.fromkeys((weights.level, weights.engine) for weights in self.files if weights.level))
+
+    def parts(self, level: str, engine: str) -> dict[str, WeightFile]:
+        """The files that make up a level for an engine, by part; those that serve all levels included."""
+        return {file.part: file for file in self.files if file.engine == engine and file.level in (level, "")}
 
 
 def load(directory: Path) -> Manifest:
@@ -113,6 +130,7 @@ def _read(values: Any) -> Manifest:
                 level=_a(str, weights["level"]),
                 sha256=_a(str, weights["sha256"]),
                 bytes=_a(int, weights["bytes"]),
+                part=_a(str, weights.get("part", "model")),
             )
             for weights in _a(list, values["files"])
         ),
@@ -132,7 +150,7 @@ def _read(values: Any) -> Manifest:
         raise ValueError("context, max_subquestions and max_tokens are at least 1")
     for weights in manifest.files:
         # A manifest may come from a stranger: it names files beside it and nothing else.
-        if not re.fullmatch(r"[\w][\w.-]*", weights.file) or not re.fullmatch(r"[0-9a-f]{64}", weights.sha256):
+        if not PLAIN_NAME.fullmatch(weights.file) or not re.fullmatch(r"[0-9a-f]{64}", weights.sha256):
             raise ValueError(f"file {weights.file!r} or its checksum is not well formed")
     return manifest
 
@@ -145,6 +163,24 @@ def _a(kind: type[Kind], value: Any) -> Kind:
     if not isinstance(value, kind) or isinstance(value, bool):
         raise TypeError(f"{value!r:.60} is not of type {kind.__name__}")
     return value
+
+
+def keep_files(directory: Path, names: Container[str]) -> None:
+    """Leave only these files in a student's manifest; the default level moves where it is not among them."""
+    path = directory / FILENAME
+    values = json.loads(path.read_text(encoding="utf-8"))
+    values["files"] = [file for file in values["files"] if file["file"] in names]
+    levels = [file["level"] for file in values["files"] if file["level"]]
+    if values["default_level"] not in levels:
+        values["default_level"] = levels[0]
+    write(directory, values)
+
+
+def write(directory: Path, values: Mapping[str, Any]) -> None:
+    """Write a manifest, whole or not at all."""
+    partial = directory / f".{FILENAME}.partial"
+    partial.write_text(json.dumps(values, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    partial.replace(directory / FILENAME)
 
 
 def sha256_of(path: Path) -> str:
@@ -182,3 +218,37 @@ class Verification:
                 hint="it is damaged or was replaced; convert or pull the student again",
             )
         return self._path
+
+
+def table(files: Sequence[Mapping[str, Any]]) -> str:
+    """Levels of a manifest's `files` with size, fidelity and tensor types, as Markdown."""
+    lines = [
+        "| level | engine | MB | KL | same top token | plan F1 | plan F1 lost | plans equal | tensors |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    for file in files:
+        if "measured" not in file:
+            continue
+        size = sum(other["bytes"] for other in files if other["level"] == file["level"] and other["level"]) / 1e6
+        lines.append(
+            f"| {file['level']} | {file['engine']} | {size:.1f} | " + " | ".join(_cells(file["measured"])) + " |"
+        )
+    return "\n".join(lines)
+
+
+def _cells(measured: Mapping[str, Any]) -> list[str]:
+    types = ", ".join(f"{count} {kind}" for kind, count in measured.get("types", {}).items())
+    if fallen := measured.get("fell_back"):
+        types += f" ({len(fallen)} fell back)"
+    if (compared := measured.get("fidelity")) is None:
+        return ["", "", "", "", "", types]
+    lost = compared["f1_lost"]
+    equal = f"{compared['identical']} of {compared['n']}" + (f", {compared['ties']} tied" if compared["ties"] else "")
+    return [
+        f"{compared['kl']:.2g}",
+        f"{compared['top_tokens']:.1%}" + (" (poor)" if compared["poor"] else ""),
+        f"{compared['plan_f1']['value']:.3f}",
+        f"{lost['value']:+.3f} [{lost['low']:+.3f}, {lost['high']:+.3f}]",
+        equal,
+        types,
+    ]

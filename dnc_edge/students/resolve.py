@@ -36,6 +36,10 @@ def known() -> dict[str, Path]:
     return found
 
 
+def is_bundled(directory: Path) -> bool:
+    return directory.parent == _BUNDLED_ROOT
+
+
 def resolve(name: str | None = None) -> Path:
     """Directory of a student: a path that holds student.json, or a known name; None is the bundled one.
 

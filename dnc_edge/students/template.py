@@ -1,7 +1,8 @@
 """A student's prompt template: plain substitution, never executed.
 
 `<|decompose|> {user}<|plan|>` holds control pieces, by name, and the place of the user message. Control
-pieces are taken from the template alone: the same characters inside a question stay text.
+pieces are taken from the template alone: the same characters inside a question stay text. They are written
+as models write them: `<|plan|>`, `<start_of_turn>`, `</s>`.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-_CONTROL = re.compile(r"(<\|\w+\|>)")
+_CONTROL = re.compile(r"(<\|\w+\|>|</?\w+>)")
 
 
 @dataclass(frozen=True)

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import codecs
 import ctypes
-from typing import TYPE_CHECKING, Protocol
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
 
-from dnc_edge.errors import StudentError
+from dnc_edge.errors import ExtraMissing, StudentError
 from dnc_edge.students.template import render
 
 if TYPE_CHECKING:
@@ -58,10 +61,7 @@ class GgufTokenizer:
     def control(self, piece: str) -> int:
         ids = self._encode(piece.encode(), special=True)
         if len(ids) != 1 or not self._llama.llama_vocab_is_control(self._vocabulary, ids[0]):
-            raise StudentError(
-                f"the student's vocabulary has no control piece {piece}",
-                hint="the template in student.json belongs to another model",
-            )
+            raise _no_control(piece)
         return ids[0]
 
     def bytes_of(self, token: int) -> bytes:
@@ -70,6 +70,75 @@ class GgufTokenizer:
             length = self._llama.llama_token_to_piece(self._vocabulary, token, buffer, len(buffer), 0, False)
             self._pieces[token] = buffer.raw[: max(0, length)]
         return self._pieces[token]
+
+
+class JsonTokenizer:
+    """The vocabulary of a tokenizer.json, read by `tokenizers`: for engines whose model files hold none.
+
+    Raises:
+        StudentError: the file cannot be read.
+        ExtraMissing: `tokenizers` is not installed.
+    """
+
+    def __init__(self, path: Path) -> None:
+        try:
+            from tokenizers import Tokenizer
+        except ImportError as error:
+            raise ExtraMissing("tokenizers", "cpu") from error
+        try:
+            text = path.read_text(encoding="utf-8")
+            self._tokenizer: Any = Tokenizer.from_str(text)
+        except Exception as error:  # tokenizers raises bare exceptions
+            raise StudentError(f"cannot read the tokenizer {path} ({error})") from error
+        self._tokenizer.no_truncation()
+        self._tokenizer.no_padding()
+        self._tokenizer.encode_special_tokens = True
+        description = json.loads(text)
+        self._control = {token["id"] for token in description.get("added_tokens", ()) if token["special"]}
+        self._byte_level = '"ByteLevel"' in json.dumps(description.get("decoder"))
+        self.vocabulary_size = int(self._tokenizer.get_vocab_size(with_added_tokens=True))
+
+    def encode(self, text: str) -> list[int]:
+        ids: list[int] = self._tokenizer.encode(text, add_special_tokens=False).ids
+        return ids
+
+    def control(self, piece: str) -> int:
+        id = self._tokenizer.token_to_id(piece)
+        if id is None or id not in self._control:
+            raise _no_control(piece)
+        return int(id)
+
+    def bytes_of(self, token: int) -> bytes:
+        piece = None if token in self._control else self._tokenizer.id_to_token(token)
+        if piece is None:
+            return b""
+        if self._byte_level:
+            return b"".join(_byte_level_bytes(piece))
+        if len(piece) == 6 and piece.startswith("<0x") and piece.endswith(">"):
+            return bytes([int(piece[3:5], 16)])
+        return str(piece).replace("\u2581", " ").encode()
+
+
+def _byte_level_bytes(piece: str) -> Iterator[bytes]:
+    """GPT-2's alphabet: printable bytes are their own character, the other 68 follow from U+0100 in order."""
+    for character in piece:
+        code = ord(character)
+        if code < 0x100:
+            yield bytes([code])
+        elif code < 0x100 + len(_HIDDEN):
+            yield bytes([_HIDDEN[code - 0x100]])
+        else:
+            yield character.encode()
+
+
+_HIDDEN = [byte for byte in range(256) if not (0x21 <= byte <= 0x7E or 0xA1 <= byte <= 0xAC or 0xAE <= byte <= 0xFF)]
+
+
+def _no_control(piece: str) -> StudentError:
+    return StudentError(
+        f"the student's vocabulary has no control piece {piece}",
+        hint="the template in student.json belongs to another model",
+    )
 
 
 class Detokenizer:

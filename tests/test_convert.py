@@ -1,8 +1,7 @@
-"""From data to a student that answers: a tiny model trained, converted, quantized and run for real."""
+"""From a checkpoint to a student: converted, quantized, compared with what was trained, and run for real."""
 
 from __future__ import annotations
 
-import itertools
 import json
 import shutil
 from pathlib import Path
@@ -10,40 +9,13 @@ from pathlib import Path
 import pytest
 
 from dnc_edge.convert import quantize, source
-from dnc_edge.convert.gguf import check_checkpoint, gguf
+from dnc_edge.convert.assembly import Wish
+from dnc_edge.convert.checkpoint import check_checkpoint
+from dnc_edge.convert.gguf import gguf
 from dnc_edge.edge import Edge
 from dnc_edge.errors import InputError, MissingError, StudentError, UsageError
-from dnc_edge.train.recipes import base_config
 
-
-@pytest.fixture(scope="module")
-def checkpoint(tmp_path_factory: pytest.TempPathFactory, data: Path) -> Path:
-    """A model of one layer, trained for a few steps by the same code as the bundled one."""
-    from dnc_edge.train.base import BaseConfig, base
-    from dnc_edge.train.sources import gsm8k
-    from dnc_edge.train.tokenizer import load_tokenizer
-
-    out = tmp_path_factory.mktemp("run") / "checkpoint"
-    out.mkdir()
-    config = BaseConfig(
-        layers=1,
-        feed_forward=256,
-        epochs=1,
-        synthetic_first=200,
-        synthetic_last=200,
-        warmup_steps=10,
-        batch_tokens=1500,
-    )
-    figures = base(list(itertools.islice(gsm8k(), 300)), load_tokenizer(), out, config, log=out / "log.jsonl")
-    losses = [json.loads(line)["loss"] for line in (out / "log.jsonl").read_text("utf-8").splitlines()]
-    assert figures["steps"] >= 40
-    assert losses[-1] < losses[0] - 0.5
-    return out
-
-
-@pytest.fixture(scope="module")
-def converted(checkpoint: Path) -> Path:
-    return gguf(checkpoint, checkpoint.parent / "tiny", levels=["f16", "q8_0"])
+QUICK = Wish(questions=2, keep_poor=True)
 
 
 def test_a_trained_checkpoint_becomes_a_student_that_answers(converted: Path) -> None:
@@ -87,7 +59,7 @@ def test_a_converter_that_fails_shows_its_last_lines_and_keeps_its_log(checkpoin
     config = json.loads((copy / "config.json").read_text("utf-8"))
     (copy / "config.json").write_text(json.dumps({**config, "architectures": ["NobodyForCausalLM"]}), encoding="utf-8")
     with pytest.raises(InputError, match="converter failed: .*Nobody") as caught:
-        gguf(copy, tmp_path / "out", levels=["q8_0"])
+        gguf(copy, tmp_path / "out", levels=["q8_0"], wish=QUICK)
     log = Path(str(caught.value.hint).removeprefix("its whole log is in "))
     assert "Nobody" in log.read_text("utf-8")
     assert not (tmp_path / "out").exists()
@@ -109,19 +81,6 @@ def test_a_source_distribution_of_another_hash_is_never_run(tmp_path: Path) -> N
         source.converter(tmp_path)
 
 
-def test_a_recipe_is_checked_against_what_it_sets(tmp_path: Path) -> None:
-    assert base_config().layers == 12
-    for text, complaint in (
-        ("[base]\nlayer = 2", "no setting base.layer"),
-        ("[base]\nlayers = 'two'", "is not int"),
-        ("[other]", "no .base. table"),
-        ("[base", "cannot read the recipe"),
-    ):
-        (tmp_path / "r.toml").write_text(text, encoding="utf-8")
-        with pytest.raises(InputError, match=complaint):
-            base_config(tmp_path / "r.toml")
-
-
 @pytest.fixture(scope="module")
 def chatml(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A GGUF of a stranger: the same weights, two of the spare pieces renamed to those of ChatML."""
@@ -137,7 +96,7 @@ def chatml(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         text = (copy / name).read_text("utf-8")
         renamed = text.replace("<|reserved_0|>", "<|im_start|>").replace("<|reserved_1|>", "<|im_end|>")
         (copy / name).write_text(renamed, encoding="utf-8")
-    student = gguf(copy, copy.parent / "student", levels=["f16"], name="stranger")
+    student = gguf(copy, copy.parent / "student", levels=["f16"], wish=Wish("stranger", questions=2, keep_poor=True)).out
     return student / "stranger-f16.gguf"
 
 

@@ -1,0 +1,198 @@
+"""A student directory in the making: files with their fidelity, a manifest, and one rename at the end."""
+
+from __future__ import annotations
+
+import functools
+import tempfile
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dnc_edge.convert import fidelity
+from dnc_edge.convert.checkpoint import Checkpoint, read_json
+from dnc_edge.convert.decoders import Decoder, TransformersDecoder
+from dnc_edge.errors import InputError, StudentError, UsageError
+from dnc_edge.students.manifest import FILENAME, SCHEMA, sha256_of, write
+from dnc_edge.students.tokenizer import Tokenizer, encode_prompt
+
+# (what is being done, how far, of how much); of 0 where that is not known.
+Progress = Callable[[str, int, int], None]
+PREFERRED = ("q8_0", "q4_k_m", "f16", "int8", "fp32")
+
+
+def silent(what: str, done: int, total: int) -> None:
+    """No progress shown."""
+
+
+@dataclass(frozen=True)
+class Wish:
+    """How a conversion should go, whatever the engine.
+
+    Attributes:
+        name: the student's name; None takes that of the directory.
+        force: replace an existing directory. add: put the files into the student that is there.
+        questions: how many to measure fidelity on, at least 1.
+        keep_poor: keep levels that lose too much.
+        progress: told what is being done.
+    """
+
+    name: str | None = None
+    force: bool = False
+    add: bool = False
+    questions: int = 100
+    keep_poor: bool = False
+    progress: Progress = silent
+
+
+class Assembly(AbstractContextManager["Assembly"]):
+    """Gathers the files of a student beside its place; `finish` puts it there.
+
+    Whatever stops it before, a kill included, leaves a hidden folder that nothing takes for a student.
+
+    Raises:
+        UsageError: `out` exists and neither `force` nor `add` is wished, or there is nothing to add to.
+    """
+
+    def __init__(self, out: Path, wish: Wish) -> None:
+        if wish.add and not (out / FILENAME).is_file():
+            raise UsageError(f"{out} is no student to add to: it has no {FILENAME}")
+        if out.exists() and not (wish.force or wish.add):
+            raise UsageError(f"{out} exists", hint="replace it with --force, or add to it with --add")
+        out.parent.mkdir(parents=True, exist_ok=True)
+        self.out, self.wish = out, wish
+        self.name = wish.name or (read_json(out / FILENAME, "")["name"] if wish.add else out.name)
+        self._temporary = tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.partial-")
+        self.scratch = Path(self._temporary.name)
+        self.folder = self.scratch / "student"
+        self.folder.mkdir()
+        self._files: list[dict[str, Any]] = []
+        self.dropped: list[str] = []
+
+    def __exit__(self, *_: object) -> None:
+        self._temporary.cleanup()
+
+    def say(self, what: str) -> None:
+        """Tell what is being done, where no end of it is known."""
+        self.wish.progress(what, 0, 0)
+
+    def measure_against(self, checkpoint: Checkpoint, tokenizer: Tokenizer) -> None:
+        """Check the tokenizer by the checkpoint's probes; what is added from now on is compared with it.
+
+        Raises:
+            StudentError: the tokenizer reads a probe otherwise than training did.
+        """
+        self.checkpoint = checkpoint
+        roles = checkpoint.facts["roles"]
+        for probe in checkpoint.facts["probes"]:
+            ids = encode_prompt(tokenizer, roles[probe["role"]]["template"], probe["user"])
+            if ids != list(probe["tokens"]):
+                raise StudentError(
+                    f"the converted tokenizer reads {probe['user'][:40]!r} otherwise than the trained one "
+                    f"({ids[:8]}..., not {probe['tokens'][:8]}...)",
+                    hint="nothing was written; convert a tokenizer of a kind that llama.cpp knows",
+                )
+        self._tokenizer = tokenizer
+        self._stop = frozenset(tokenizer.control(piece) for piece in checkpoint.facts["stop"])
+
+    @functools.cached_property
+    def _questions(self) -> tuple[str, list[Any]]:
+        return fidelity.questions(self.wish.questions)
+
+    @functools.cached_property
+    def reference(self) -> fidelity.Reference:
+        """The checkpoint's own plans and logits."""
+        checkpoint = self.checkpoint
+        roles = checkpoint.facts["roles"]
+        role = "decompose" if "decompose" in roles else next(iter(roles))
+        _, problems = self._questions
+        return fidelity.Reference(
+            TransformersDecoder(checkpoint.path, encoder_decoder=checkpoint.encoder_decoder),
+            self._tokenizer,
+            roles[role]["template"],
+            self._stop,
+            problems,
+            scratch=self.scratch / "reference",
+            limit=min(160, roles[role]["max_tokens"]),
+            tick=self._tick("reference plans by transformers"),
+        )
+
+    def add(
+        self,
+        engine: str,
+        level: str,
+        files: Mapping[str, Path],
+        decoder: Decoder | None,
+        measured: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Take in the files of a level, by part, and measure it with `decoder`; a poor one goes unless wished for."""
+        facts = dict(measured or {})
+        if decoder is not None:
+            compared = fidelity.compare(self.reference, decoder, tick=self._tick(f"comparing {level}"))
+            if compared.poor and not self.wish.keep_poor:
+                for path in files.values():
+                    path.unlink()
+                self.dropped.append(
+                    f"{level} was left out: it loses {compared.f1_lost.value:.3f} plan F1 and agrees on "
+                    f"{compared.top_tokens:.1%} of tokens; --keep-poor keeps it"
+                )
+                return
+            facts["fidelity"] = {"on": self._questions[0], **compared.to_dict()}
+        for part, path in files.items():
+            entry = {
+                "file": path.name,
+                "engine": engine,
+                "level": level,
+                "part": part,
+                "sha256": sha256_of(path),
+                "bytes": path.stat().st_size,
+            }
+            self._files.append(entry | ({"measured": facts} if facts and part in ("model", "decoder") else {}))
+
+    def _tick(self, what: str) -> Callable[[int], None]:
+        total = len(self._questions[1])
+        self.wish.progress(what, 0, total)
+        return lambda done: self.wish.progress(what, done, total)
+
+    def finish(self) -> Path:
+        """Write the manifest and put the student in its place; returns it.
+
+        Raises:
+            InputError: no level is left, or the files belong to another student than is there.
+        """
+        files, manifest = self._files, self._manifest()
+        if self.wish.add:
+            old = read_json(self.out / FILENAME, "")
+            if any(old[key] != manifest[key] for key in ("roles", "stop", "probes")):
+                raise InputError(f"{self.out} was made from another checkpoint", hint="choose another directory")
+            made = {file["file"] for file in files}
+            for file in old["files"]:
+                if file["file"] not in made:
+                    (self.folder / file["file"]).hardlink_to(self.out / file["file"])
+            files = [file for file in old["files"] if file["file"] not in made] + files
+            manifest = old
+        levels = [file["level"] for file in files if file["level"]]
+        if not levels:
+            raise InputError("no level is left", hint="; ".join(self.dropped) or "name one with --levels")
+        manifest["files"] = files
+        if manifest.get("default_level") not in levels:
+            manifest["default_level"] = next((level for level in PREFERRED if level in levels), levels[0])
+        write(self.folder, manifest)
+        if self.out.exists():
+            self.out.rename(self.scratch / "old")
+        self.folder.rename(self.out)
+        return self.out
+
+    def _manifest(self) -> dict[str, Any]:
+        checkpoint = self.checkpoint
+        return {
+            "schema": SCHEMA,
+            "name": self.name,
+            "architecture": checkpoint.architecture,
+            **{key: checkpoint.facts[key] for key in ("roles", "stop", "context", "max_subquestions")},
+            "default_level": None,
+            "files": [],
+            "probes": checkpoint.facts["probes"],
+            "about": checkpoint.about,
+        }

@@ -1,0 +1,279 @@
+"""Where a conversion starts: a Hugging Face checkpoint, local or on the hub, alone or with a LoRA adapter."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dnc_edge import prompts
+from dnc_edge.errors import ExtraMissing, InputError, UsageError
+from dnc_edge.students.template import render
+
+FACTS = "train.json"
+# What a conversion reads of a hub repository; pickles are not even fetched.
+HUB_FILES = ("*.json", "*.safetensors", "*.model", "*.jinja", "merges.txt", "vocab.txt")
+# Modules that a converter cannot take apart again once they carry an adapter.
+UNMERGEABLE = ("embed_tokens", "lm_head", "wte", "wpe", "shared")
+
+# Questions of our own; with their token ids they prove that a converted tokenizer is the one of training.
+PROBES = (
+    "Mia packs 6 boxes of 12 pens and gives away 15. How many pens are left?",
+    "Café Olé sold 1,250 cups at $3.50 each — was that more than #1? 東京",
+)
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A checkpoint that can be converted.
+
+    Attributes:
+        path: directory with config.json, safetensors and tokenizer; the adapter, if any, is merged in.
+        name: what the user called it: a folder's last part or a hub repository.
+        facts: what `student.json` says of roles, stop pieces, context and probes.
+        about: training, licences and card, where known.
+    """
+
+    path: Path
+    name: str
+    facts: dict[str, Any]
+    about: dict[str, Any]
+
+    @property
+    def config(self) -> dict[str, Any]:
+        values: dict[str, Any] = json.loads((self.path / "config.json").read_text(encoding="utf-8"))
+        return values
+
+    @property
+    def architecture(self) -> str:
+        return str((self.config.get("architectures") or ["unknown"])[0])
+
+    @property
+    def encoder_decoder(self) -> bool:
+        return bool(self.config.get("is_encoder_decoder"))
+
+
+def open_checkpoint(
+    source: str,
+    *,
+    adapter: Path | None = None,
+    scratch: Path,
+    progress: Callable[[str], None] = lambda _: None,
+) -> Checkpoint:
+    """Find, check and, with an adapter, merge a checkpoint.
+
+    Args:
+        source: a directory, or the name of a hub repository ("Qwen/Qwen2.5-0.5B-Instruct").
+        adapter: directory of a PEFT LoRA adapter; merged into the weights as they are stored (16 or 32 bits).
+        scratch: where a merged checkpoint may be written.
+        progress: told what is being done.
+
+    Raises:
+        InputError: it lacks something, is pickled or quantized, or the adapter is for another base.
+        MissingError: the hub repository cannot be had.
+    """
+    path = Path(source)
+    if not path.is_dir():
+        path = _from_hub(source, progress)
+    check_checkpoint(path)
+    facts_from = [path / FACTS]
+    if adapter is not None:
+        check_adapter(adapter, path)
+        progress("merging the adapter")
+        path = _merged(path, adapter, scratch / "merged")
+        facts_from.insert(0, adapter / FACTS)
+    facts, about = _facts(path, facts_from)
+    return Checkpoint(path, Path(source).name, facts, about)
+
+
+def check_checkpoint(path: Path) -> None:
+    """Refuse what cannot be converted, before any work.
+
+    Raises:
+        InputError: says what is missing, or that the weights are pickled or already quantized.
+    """
+    config = read_json(path / "config.json", f"{path} is not a checkpoint: it has no config.json")
+    if not list(path.glob("*.safetensors")):
+        pickled = list(path.glob("*.bin")) + list(path.glob("*.pt"))
+        if pickled:
+            raise InputError(
+                f"{pickled[0]} is a pickle, which can run code when it is read",
+                hint="save the model as safetensors: model.save_pretrained(..., safe_serialization=True)",
+            )
+        raise InputError(f"{path} has no weights: no *.safetensors")
+    if config.get("quantization_config"):
+        raise InputError(
+            f"{path} holds quantized weights; a second quantization would add to their loss",
+            hint="convert the 16-bit checkpoint that they were made from",
+        )
+
+
+def check_adapter(adapter: Path, base: Path) -> None:
+    """Refuse an adapter that cannot be merged into this base or converted with it.
+
+    Raises:
+        InputError: it is no LoRA, pickled, on embeddings or head, or does not fit the base's shapes.
+    """
+    config = read_json(adapter / "adapter_config.json", f"{adapter} is not an adapter: it has no adapter_config.json")
+    weights = adapter / "adapter_model.safetensors"
+    if not weights.is_file():
+        raise InputError(
+            f"{adapter} has no adapter_model.safetensors",
+            hint="pickled adapters are refused; save it again with peft: model.save_pretrained(...)",
+        )
+    if config.get("peft_type") != "LORA":
+        raise InputError(f"{adapter} is a {config.get('peft_type')} adapter; only LoRA converts")
+    shapes, base_shapes = _shapes([weights]), _shapes(sorted(base.glob("*.safetensors")))
+    for name, shape in shapes.items():
+        module = name.removeprefix("base_model.model.").rpartition(".lora_")[0]
+        if not module or any(part in module.split(".") for part in UNMERGEABLE):
+            raise InputError(
+                f"{adapter} changes {module or name}, and LoRA on embeddings or head cannot be converted",
+                hint="train with target modules inside the layers, such as q_proj, v_proj and down_proj",
+            )
+        wanted = base_shapes.get(f"{module}.weight") or base_shapes.get(f"transformer.{module}.weight")
+        inner = shape[1] if ".lora_A" in name else shape[0]
+        if wanted is None or inner not in wanted:
+            trained_on = config.get("base_model_name_or_path") or "a base it does not name"
+            raise InputError(
+                f"{adapter} does not fit {base}: {module} is {'not there' if wanted is None else f'of shape {wanted}'}",
+                hint=f"it was trained on {trained_on}",
+            )
+
+
+def read_json(path: Path, missing: str) -> dict[str, Any]:
+    """A JSON object, or an InputError that says what is wrong with the file."""
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(missing) from error
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} is not JSON ({error})") from error
+    if not isinstance(values, dict):
+        raise InputError(f"{path} is no JSON object")
+    return values
+
+
+def _shapes(files: list[Path]) -> dict[str, list[int]]:
+    from safetensors import SafetensorError, safe_open
+
+    shapes: dict[str, list[int]] = {}
+    for file in files:
+        try:
+            with safe_open(file, framework="numpy") as tensors:
+                shapes |= {name: tensors.get_slice(name).get_shape() for name in tensors.keys()}  # noqa: SIM118
+        except SafetensorError as error:
+            raise InputError(f"{file} is damaged ({error})", hint="copy or download it again") from error
+    return shapes
+
+
+def _merged(base: Path, adapter: Path, target: Path) -> Path:
+    """The base with the adapter's product added to its weights, in the type they are stored in."""
+    from peft import PeftModel
+    from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM
+
+    encoder_decoder = json.loads((base / "config.json").read_text(encoding="utf-8")).get("is_encoder_decoder")
+    loader = AutoModelForSeq2SeqLM if encoder_decoder else AutoModelForCausalLM
+    model = PeftModel.from_pretrained(loader.from_pretrained(base, dtype="auto"), adapter)
+    model.merge_and_unload(safe_merge=True).save_pretrained(target)
+    for file in base.iterdir():
+        if file.is_file() and file.suffix != ".safetensors" and not (target / file.name).exists():
+            shutil.copyfile(file, target / file.name)
+    return target
+
+
+def _from_hub(name: str, progress: Callable[[str], None]) -> Path:
+    if not (name.count("/") == 1 and all(name.split("/"))) or name.startswith((".", "~")):
+        raise InputError(f"{name} is no directory, and no name of a hub repository (OWNER/NAME)")
+    try:
+        from huggingface_hub import snapshot_download
+    except ImportError as error:
+        raise ExtraMissing("huggingface_hub", "hub") from error
+    from dnc_edge.students.hub import hub_errors
+
+    progress(f"fetching {name}")
+    with hub_errors(name):
+        return Path(snapshot_download(name, allow_patterns=list(HUB_FILES)))
+
+
+def _facts(path: Path, candidates: list[Path]) -> tuple[dict[str, Any], dict[str, Any]]:
+    for candidate in candidates:
+        if candidate.is_file():
+            values = read_json(candidate, "")
+            if not isinstance(values.get("student"), dict):
+                raise InputError(f"{candidate} does not describe a student", hint="dnc-edge train writes it")
+            return values["student"], {key: values[key] for key in ("training", "licences", "card") if key in values}
+    return _recognised(path), {}
+
+
+def _recognised(path: Path) -> dict[str, Any]:
+    """Facts of a checkpoint that was not trained here: prompted with our instructions in its own chat format."""
+    from transformers import AutoTokenizer
+
+    from dnc_edge.students.chat import FORMATS
+
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(path)
+    except Exception as error:  # transformers raises whatever its parsers do
+        raise InputError(f"{path} has no tokenizer that transformers can read ({error})") from error
+    known = set(tokenizer.get_vocab())
+    form = next((form for form in FORMATS if known.issuperset(form.controls)), None)
+    config = json.loads((path / "config.json").read_text(encoding="utf-8"))
+    end = form.end if form else tokenizer.eos_token
+    if end is None:
+        raise InputError(f"{path} has no piece that ends a text", hint="set eos_token in its tokenizer_config.json")
+    encoder_decoder = config.get("is_encoder_decoder")
+    begin = tokenizer.bos_token or "" if getattr(tokenizer, "add_bos_token", False) else ""
+    cap = 10
+
+    def template(instruction: str) -> str:
+        if encoder_decoder:
+            return f"{instruction}\n\n{{user}}{tokenizer.eos_token}"
+        if form is None:
+            return f"{begin}{instruction}\n\n{{user}}\n\n"
+        turns = form.turn.replace("{role}", "system").replace("{content}", instruction) if form.system else ""
+        user = "{user}" if form.system else f"{instruction}\n\n{{user}}"
+        return form.begin + turns + form.turn.replace("{role}", "user").replace("{content}", user) + form.opening
+
+    roles = {
+        "decompose": (template(prompts.decompose("", None, cap=cap)[0]["content"]), 320),
+        "solve": (template(prompts.solve("", None, ())[0]["content"]), 512),
+    }
+    return {
+        "roles": {
+            role: {"template": text, "prompt_version": prompts.VERSION, "max_tokens": limit}
+            for role, (text, limit) in roles.items()
+        },
+        "stop": [end],
+        "context": _context(config),
+        "max_subquestions": cap,
+        "probes": [
+            {"role": role, "user": user, "tokens": _tokens(tokenizer, text, user)}
+            for role, (text, _) in roles.items()
+            for user in PROBES
+        ],
+    }
+
+
+def _context(config: dict[str, Any]) -> int:
+    longest = config.get("max_position_embeddings") or config.get("n_positions") or 512
+    # A context costs memory whether it is used or not; questions and plans are short.
+    return min(int(longest), 4096)
+
+
+def _tokens(tokenizer: Any, template: str, user: str) -> list[int]:
+    """The token ids that transformers gives a template; nothing in the user message is special."""
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    if backend is None:
+        raise UsageError("a tokenizer without a fast version cannot be converted", hint="save it as tokenizer.json")
+    backend.encode_special_tokens = True
+    ids: list[int] = []
+    for piece in render(template, user):
+        if piece.control:
+            ids.append(int(tokenizer.convert_tokens_to_ids(piece.text)))
+        else:
+            ids += backend.encode(piece.text, add_special_tokens=False).ids
+    return ids

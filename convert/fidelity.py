@@ -1,0 +1,181 @@
+"""How near a converted model is to the one that was trained: logits, likeliest tokens, plans.
+
+A level is judged on the reference's own greedy plans: at each of their tokens, how far the level's distribution
+is from the reference's (KL divergence) and whether it would have chosen the same token; then on the plans
+that it decodes by itself (plan F1, docs/method.md). Plans are taken as decoded, without refusing repeats.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dnc_edge.convert.decoders import Decoder, Logits
+from dnc_edge.errors import DataMissing
+from dnc_edge.parse import plan as parse_plan
+from dnc_edge.prompts import user_message
+from dnc_edge.students.tokenizer import Detokenizer, Tokenizer, encode_prompt
+from dnc_edge.tasks import gsm8k, plans, stats
+from dnc_edge.tasks.problem import Problem
+
+# A level that loses more is marked, and kept only when asked for.
+MOST_F1_LOST = 0.02
+LEAST_TOP_TOKENS = 0.90
+# Two tokens whose logits differ by less than float32 rounding makes of them are tied.
+TIE = 1e-3
+_OWN = Path(__file__).with_name("questions.json")
+
+
+@dataclass(frozen=True)
+class Fidelity:
+    """A level against the reference.
+
+    Attributes:
+        n: questions; tokens: how many predictions were compared.
+        kl: mean KL divergence, reference to level, in nats a token.
+        top_tokens: share of predictions whose likeliest token is the reference's.
+        largest_difference: largest difference of two logits.
+        identical: plans that are the reference's token for token; ties: the others that first part where the
+            reference's two logits differ by less than `TIE`; parted: questions by id where they do not.
+        plan_f1: of the level's own plans; f1_lost: the reference's less this, paired, with its interval.
+    """
+
+    n: int
+    tokens: int
+    kl: float
+    top_tokens: float
+    largest_difference: float
+    identical: int
+    ties: int
+    parted: list[str] = field(repr=False)
+    plan_f1: stats.Estimate
+    f1_lost: stats.Estimate
+
+    @property
+    def poor(self) -> bool:
+        """Whether it loses more plan F1 or agrees on fewer tokens than a level may."""
+        return self.f1_lost.value > MOST_F1_LOST or self.top_tokens < LEAST_TOP_TOKENS
+
+    def to_dict(self) -> dict[str, Any]:
+        values = asdict(self)
+        rounded = {name: _rounded(value) for name, value in values.items()}
+        return rounded | {"poor": self.poor}
+
+
+def _rounded(value: Any) -> Any:
+    if isinstance(value, float):
+        return float(f"{value:.4g}")
+    return {name: _rounded(inner) for name, inner in value.items()} if isinstance(value, dict) else value
+
+
+def questions(limit: int) -> tuple[str, list[Problem]]:
+    """(name, problems) to compare on: the first of GSM8K test, or ours where that is not on this machine."""
+    try:
+        return f"gsm8k test, first {limit}", gsm8k.load(limit)
+    except DataMissing:
+        rows = json.loads(_OWN.read_text(encoding="utf-8"))[:limit]
+        own = [Problem(f"own-{n}", row["question"], "", tuple(row["plan"])) for n, row in enumerate(rows, start=1)]
+        return f"{len(own)} questions of our own", own
+
+
+class Reference:
+    """The reference's prompts, greedy plans and logits on some questions, worked out once.
+
+    Args:
+        decoder: what was trained.
+        tokenizer, template: how a question becomes a prompt.
+        stop: token ids that end a plan.
+        problems: questions with gold plans.
+        scratch: folder for the logits, which may exceed memory.
+        limit: most tokens of a plan.
+    """
+
+    def __init__(
+        self,
+        decoder: Decoder,
+        tokenizer: Tokenizer,
+        template: str,
+        stop: frozenset[int],
+        problems: Sequence[Problem],
+        *,
+        scratch: Path,
+        limit: int = 160,
+        tick: Callable[[int], None] = lambda _: None,
+    ) -> None:
+        self.tokenizer, self.stop, self.problems, self.limit = tokenizer, stop, problems, limit
+        self._scratch = scratch
+        scratch.mkdir(parents=True, exist_ok=True)
+        self.prompts = [encode_prompt(tokenizer, template, user_message(problem.question)) for problem in problems]
+        self.plans: list[list[int]] = []
+        for number, prompt in enumerate(self.prompts):
+            self.plans.append(decoder.greedy(prompt, stop, limit))
+            np.save(scratch / f"{number}.npy", decoder.logits(prompt, self.plans[-1]))
+            tick(number + 1)
+        self.scores = [self.score(tokens, problem) for tokens, problem in zip(self.plans, problems, strict=True)]
+
+    def logits(self, number: int) -> Logits:
+        loaded: Logits = np.load(self._scratch / f"{number}.npy")
+        return loaded
+
+    def score(self, tokens: Sequence[int], problem: Problem) -> float:
+        """Plan F1 of decoded tokens against the problem's gold plan."""
+        detokenizer = Detokenizer(self.tokenizer)
+        text = "".join(detokenizer.add(token) for token in tokens if token not in self.stop) + detokenizer.finish()
+        return plans.plan_f1(parse_plan(text, cap=None).subquestions, problem.plan or ())
+
+
+def compare(reference: Reference, decoder: Decoder, *, tick: Callable[[int], None] = lambda _: None) -> Fidelity:
+    """Measure a level against the reference, question by question."""
+    divergences, agreements, largest = [], [], 0.0
+    identical, ties, parted, scores = 0, 0, [], []
+    for number, (prompt, plan, problem) in enumerate(
+        zip(reference.prompts, reference.plans, reference.problems, strict=True)
+    ):
+        wanted, given = reference.logits(number), decoder.logits(prompt, plan)
+        divergences.append(divergence(wanted, given))
+        agreements.append(wanted.argmax(axis=1) == given.argmax(axis=1))
+        largest = max(largest, float(np.abs(wanted - given).max()))
+        own = decoder.greedy(prompt, reference.stop, reference.limit)
+        scores.append(reference.score(own, problem))
+        if own == plan:
+            identical += 1
+        elif _tied(wanted, plan, own):
+            ties += 1
+        else:
+            parted.append(problem.id)
+        tick(number + 1)
+    every = np.concatenate(divergences)
+    return Fidelity(
+        n=len(scores),
+        tokens=int(every.size),
+        kl=float(every.mean()),
+        top_tokens=float(np.concatenate(agreements).mean()),
+        largest_difference=largest,
+        identical=identical,
+        ties=ties,
+        parted=parted,
+        plan_f1=stats.bootstrap(scores),
+        f1_lost=stats.paired(reference.scores, scores),
+    )
+
+
+def divergence(wanted: Logits, given: Logits) -> Any:
+    """KL divergence of each row's distribution, in nats: [rows]; at least 0 up to rounding."""
+    p, q = _log_softmax(wanted), _log_softmax(given)
+    return (np.exp(p) * (p - q)).sum(axis=1)
+
+
+def _log_softmax(logits: Logits) -> Any:
+    shifted = logits.astype(np.float64) - logits.max(axis=1, keepdims=True)
+    return shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+
+
+def _tied(wanted: Logits, plan: Sequence[int], own: Sequence[int]) -> bool:
+    """Whether two plans first part at tokens that the reference holds equally likely."""
+    first = next((n for n, (a, b) in enumerate(zip(plan, own, strict=False)) if a != b), None)
+    return first is not None and abs(float(wanted[first, plan[first]] - wanted[first, own[first]])) < TIE

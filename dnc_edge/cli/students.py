@@ -1,0 +1,148 @@
+"""`dnc-edge students`: what is on this machine, and what the hub has."""
+
+from __future__ import annotations
+
+import json as jsons
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from dnc_edge import output
+from dnc_edge.errors import StudentError
+from dnc_edge.students import manifest as manifests
+from dnc_edge.students import resolve
+
+app = typer.Typer(no_args_is_help=True, help="List, inspect, verify and pull students.")
+
+Name = Annotated[str | None, typer.Argument(help="A student's name or path [default: the bundled one].")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+@app.command("list")
+def list_(json: Json = False) -> None:
+    """Bundled and local students, with their levels.
+
+    Examples:
+
+      dnc-edge students list
+    """
+    rows: list[dict[str, Any]] = []
+    for name, directory in resolve.known().items():
+        try:
+            manifest = manifests.load(directory)
+        except StudentError as error:
+            output.print_error(error)
+            continue
+        rows.append(
+            {
+                "name": name,
+                "roles": list(manifest.roles),
+                "levels": [{"level": level, "engine": engine} for level, engine in manifest.levels],
+                "default_level": manifest.default_level,
+                "bytes": sum(file.bytes for file in manifest.files),
+                "bundled": resolve.is_bundled(directory),
+            }
+        )
+    if json:
+        output.print_json(rows)
+        return
+    for row in rows:
+        levels = ", ".join(
+            entry["level"] + ("*" if entry["level"] == row["default_level"] else "") for entry in row["levels"]
+        )
+        kind = "bundled" if row["bundled"] else "local"
+        output.print_text(f"{row['name']:24} {row['bytes'] / 1e6:8.1f} MB  {kind:8} {levels}")
+
+
+@app.command()
+def info(name: Name = None, json: Json = False) -> None:
+    """What a student is: roles, files, how near they are to what was trained, data, licences, card.
+
+    Examples:
+
+      dnc-edge students info
+
+      dnc-edge students info ./students/mine --json
+    """
+    directory = resolve.resolve(name)
+    manifest = manifests.load(directory)
+    values: dict[str, Any] = jsons.loads((directory / manifests.FILENAME).read_text(encoding="utf-8"))
+    if json:
+        output.print_json(values)
+        return
+    output.print_text(
+        f"{manifest.name}: {', '.join(manifest.roles)}; context {manifest.context} tokens; at most "
+        f"{manifest.max_subquestions} sub-questions; default level {manifest.default_level}\n"
+    )
+    output.print_text(manifests.table(values["files"]))
+    for title, text in _about(manifest.about):
+        output.print_text(f"\n{title}: {text}")
+
+
+def _about(about: Any) -> list[tuple[str, str]]:
+    told = [(key.replace("_", " "), text) for key, text in about.get("card", {}).items()]
+    if licences := about.get("licences"):
+        told.append(("trained on", "; ".join(f"{source} ({licence})" for source, licence in licences.items())))
+    if figures := about.get("training", {}).get("figures"):
+        told.append(("training", ", ".join(f"{key.replace('_', ' ')} {value:,}" for key, value in figures.items())))
+    return told
+
+
+@app.command()
+def verify(name: Name = None, json: Json = False) -> None:
+    """Check every file of a student against its checksum; exit code 4 where one differs.
+
+    Examples:
+
+      dnc-edge students verify dnc-11m
+    """
+    directory = resolve.resolve(name)
+    manifest = manifests.load(directory)
+    checks = [(file, manifests.Verification(directory, file)) for file in manifest.files]
+    rows, failure = [], None
+    for file, check in checks:
+        try:
+            check.path()
+        except StudentError as error:
+            failure = failure or error
+        rows.append({"file": file.file, "sha256": file.sha256, "holds": failure is None})
+        if not json:
+            output.print_text(f"{'ok' if failure is None else 'BAD':4} {file.sha256[:16]} {file.file}")
+    if json:
+        output.print_json(rows)
+    if failure:
+        raise failure
+
+
+@app.command()
+def path(name: Name = None) -> None:
+    """Print the directory of a student.
+
+    Examples:
+
+      ls "$(dnc-edge students path)"
+    """
+    output.print_text(str(resolve.resolve(name)))
+
+
+@app.command()
+def pull(
+    repository: Annotated[str, typer.Argument(help="OWNER/NAME of a repository on the Hugging Face hub.")],
+    revision: Annotated[str | None, typer.Option(help="Branch, tag or commit.")] = None,
+    level: Annotated[list[str] | None, typer.Option(help="Only this level; may be repeated.")] = None,
+    name: Annotated[str | None, typer.Option(help="What to call it here.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace a student of that name.")] = False,
+) -> None:
+    """Download a student from the hub, and check it against its checksums.
+
+    Examples:
+
+      dnc-edge students pull someone/their-student --level q8_0
+    """
+    from dnc_edge.students.hub import pull as pull_student
+
+    directory: Path = pull_student(
+        repository, revision=revision, levels=level or (), name=name, force=force, progress=output.note
+    )
+    output.print_text(f"pulled {directory.name} to {directory}")

@@ -1,0 +1,71 @@
+"""Small models of many architectures with random weights, and real tokenizers where there are some."""
+
+from __future__ import annotations
+
+import gzip
+from pathlib import Path
+from typing import Any
+
+SIZES = {"hidden_size": 256, "intermediate_size": 256, "num_hidden_layers": 2, "max_position_embeddings": 1024}
+HEADS = {"num_attention_heads": 4, "num_key_value_heads": 2}
+# Logits far apart, so that no two tokens are tied by rounding.
+SPREAD = {"initializer_range": 0.15}
+
+ARCHITECTURES: dict[str, tuple[str, dict[str, Any]]] = {
+    "llama": ("LlamaForCausalLM", {**SIZES, **HEADS, **SPREAD}),
+    "mistral": ("MistralForCausalLM", {**SIZES, **HEADS, **SPREAD, "sliding_window": None}),
+    "qwen2": ("Qwen2ForCausalLM", {**SIZES, **HEADS, **SPREAD, "tie_word_embeddings": True}),
+    "qwen3": ("Qwen3ForCausalLM", {**SIZES, **HEADS, **SPREAD, "head_dim": 64}),
+    "gemma": ("GemmaForCausalLM", {**SIZES, **HEADS, **SPREAD, "head_dim": 64}),
+    "gpt2": ("GPT2LMHeadModel", {"n_embd": 256, "n_layer": 2, "n_head": 4, "n_positions": 1024, "n_ctx": 1024, **SPREAD}),
+    "t5": ("T5ForConditionalGeneration", {"d_model": 256, "d_kv": 64, "d_ff": 256, "num_layers": 2, "num_heads": 4}),
+}
+
+
+def random_model(name: str, folder: Path, data: Path | None, *, seed: int = 0) -> Path:
+    """A checkpoint of an architecture, written to `folder` as a hub model would be."""
+    import torch
+    import transformers
+
+    architecture, sizes = ARCHITECTURES[name]
+    tokenizer = _tokenizer(name, data)
+    loader = getattr(transformers, architecture)
+    config = loader.config_class(
+        **sizes,
+        vocab_size=-(-len(tokenizer) // 64) * 64 if name == "t5" else len(tokenizer),
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id or 0,
+        **({"decoder_start_token_id": 0} if name == "t5" else {}),
+    )
+    torch.manual_seed(seed)
+    model = loader(config)
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+def _tokenizer(name: str, data: Path | None) -> Any:
+    """Llama 2's, Mistral's, GPT-2's and T5's own; for the others the one of our students."""
+    import transformers
+
+    from dnc_edge.train.tokenizer import load_tokenizer
+
+    if data is None or name not in ("llama", "mistral", "gpt2", "t5"):
+        return load_tokenizer()
+    folder = data / "tokenizers"
+    if name == "llama":
+        return transformers.LlamaTokenizerFast.from_pretrained(folder / "llama2")
+    if name == "mistral":
+        return transformers.LlamaTokenizerFast(vocab_file=str(folder / "mistral" / "tokenizer.model.v1"), legacy=False)
+    if name == "t5":
+        return transformers.T5TokenizerFast(vocab_file=str(folder / "t5" / "spiece.model"), legacy=False)
+    vocabulary = Path(folder, "gpt2")
+    unpacked = Path(vocabulary / "encoder.json.gz")
+    import tempfile
+
+    with tempfile.TemporaryDirectory() as scratch:
+        (Path(scratch) / "vocab.json").write_bytes(gzip.decompress(unpacked.read_bytes()))
+        return transformers.GPT2TokenizerFast(
+            vocab_file=f"{scratch}/vocab.json", merges_file=str(vocabulary / "vocab.bpe")
+        )
