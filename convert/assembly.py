@@ -60,18 +60,23 @@ class Assembly(AbstractContextManager["Assembly"]):
             raise UsageError(f"{out} is no student to add to: it has no {FILENAME}")
         if out.exists() and not (wish.force or wish.add):
             raise UsageError(f"{out} exists", hint="replace it with --force, or add to it with --add")
-        out.parent.mkdir(parents=True, exist_ok=True)
         self.out, self.wish = out, wish
         self.name = wish.name or (read_json(out / FILENAME, "")["name"] if wish.add else out.name)
-        self._temporary = tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.partial-")
+        try:
+            out.parent.mkdir(parents=True, exist_ok=True)
+            self._temporary = tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.partial-")
+        except OSError as error:
+            raise _unwritable(out, error) from error
         self.scratch = Path(self._temporary.name)
         self.folder = self.scratch / "student"
         self.folder.mkdir()
         self._files: list[dict[str, Any]] = []
         self.dropped: list[str] = []
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
         self._temporary.cleanup()
+        if isinstance(error, OSError):
+            raise _unwritable(self.out, error) from error
 
     def say(self, what: str) -> None:
         """Tell what is being done, where no end of it is known."""
@@ -196,3 +201,8 @@ class Assembly(AbstractContextManager["Assembly"]):
             "probes": checkpoint.facts["probes"],
             "about": checkpoint.about,
         }
+
+
+def _unwritable(out: Path, error: OSError) -> InputError:
+    what = error.filename or out
+    return InputError(f"cannot write {what}: {error.strerror}", hint="nothing was left behind; make room and try again")

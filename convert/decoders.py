@@ -82,7 +82,11 @@ class GgufDecoder:
         adapters = {"adapter": adapter} if adapter else {}
         self._adapter = "adapter" if adapter else None
         self._engine = LlamaCppEngine(
-            self.model, context=context, cache_type="f32" if exact else "f16", adapters=adapters
+            self.model,
+            context=context,
+            cache_type="f32" if exact else "f16",
+            flash_attention=not exact,
+            adapters=adapters,
         )
 
     def logits(self, prompt: Sequence[int], completion: Sequence[int]) -> Logits:

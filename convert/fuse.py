@@ -202,7 +202,6 @@ def _gate_and_up(graph: _Graph, layer: int) -> None:
     graph.add("Split", [both], [gate, up], axis=-1, num_outputs=2)
 
 
-
 def plain_products(model: onnx.ModelProto) -> None:
     """Turn every Gemm over constant weights into a product and a sum: the quantizer sees products alone."""
     from onnx import helper

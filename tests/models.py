@@ -17,7 +17,10 @@ ARCHITECTURES: dict[str, tuple[str, dict[str, Any]]] = {
     "qwen2": ("Qwen2ForCausalLM", {**SIZES, **HEADS, **SPREAD, "tie_word_embeddings": True}),
     "qwen3": ("Qwen3ForCausalLM", {**SIZES, **HEADS, **SPREAD, "head_dim": 64}),
     "gemma": ("GemmaForCausalLM", {**SIZES, **HEADS, **SPREAD, "head_dim": 64}),
-    "gpt2": ("GPT2LMHeadModel", {"n_embd": 256, "n_layer": 2, "n_head": 4, "n_positions": 1024, "n_ctx": 1024, **SPREAD}),
+    "gpt2": (
+        "GPT2LMHeadModel",
+        {"n_embd": 256, "n_layer": 2, "n_head": 4, "n_positions": 1024, "n_ctx": 1024, **SPREAD},
+    ),
     "t5": ("T5ForConditionalGeneration", {"d_model": 256, "d_kv": 64, "d_ff": 256, "num_layers": 2, "num_heads": 4}),
 }
 

@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import json
+import resource
 import shutil
+import subprocess
+import sys
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 from dnc_edge.convert import quantize, source
 from dnc_edge.convert.assembly import Wish
 from dnc_edge.convert.checkpoint import check_checkpoint
-from dnc_edge.convert.gguf import gguf
+from dnc_edge.convert.decoders import GgufDecoder
+from dnc_edge.convert.gguf import gguf, gguf_adapter
+from dnc_edge.convert.onnx import onnx
 from dnc_edge.edge import Edge
 from dnc_edge.errors import InputError, MissingError, StudentError, UsageError
+from tests.models import random_model
 
 QUICK = Wish(questions=2, keep_poor=True)
 
@@ -96,7 +104,9 @@ def chatml(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         text = (copy / name).read_text("utf-8")
         renamed = text.replace("<|reserved_0|>", "<|im_start|>").replace("<|reserved_1|>", "<|im_end|>")
         (copy / name).write_text(renamed, encoding="utf-8")
-    student = gguf(copy, copy.parent / "student", levels=["f16"], wish=Wish("stranger", questions=2, keep_poor=True)).out
+    student = gguf(
+        copy, copy.parent / "student", levels=["f16"], wish=Wish("stranger", questions=2, keep_poor=True)
+    ).out
     return student / "stranger-f16.gguf"
 
 
@@ -126,3 +136,185 @@ def test_a_file_without_a_known_chat_format_is_refused(converted: Path) -> None:
 
     with pytest.raises(StudentError, match="none of the chat formats"):
         LocalChat(converted / "tiny-f16.gguf")
+
+
+def files_of(student: Path) -> dict[str, Any]:
+    files = json.loads((student / "student.json").read_text("utf-8"))["files"]
+    return {file["level"]: file for file in files}
+
+
+def test_every_level_says_how_near_it_is_to_what_was_trained(checkpoint: Path, tmp_path: Path) -> None:
+    student = gguf(
+        checkpoint, tmp_path / "s", levels=["f32", "q8_0", "q4_k_m"], wish=Wish("s", questions=3, keep_poor=True)
+    ).out
+    exact, eight, four = (file["measured"]["fidelity"] for file in files_of(student).values())
+    assert exact["identical"] == 3 and exact["largest_difference"] < 1e-3 and exact["kl"] < 1e-9
+    assert exact["kl"] < eight["kl"] < four["kl"]
+    assert (
+        files_of(student)["q8_0"]["measured"]["types"]["q8_0"] > files_of(student)["q8_0"]["measured"]["types"]["f32"]
+    )
+    onnx(checkpoint, student, levels=["fp32", "int8", "int4"], wish=Wish(questions=3, keep_poor=True, add=True))
+    files = files_of(student)
+    assert list(files) == ["f32", "q8_0", "q4_k_m", "fp32", "int8", "int4", ""]
+    assert files["fp32"]["measured"]["fused"] and files["fp32"]["measured"]["fidelity"]["identical"] == 3
+    assert files["int8"]["bytes"] < 0.35 * files["fp32"]["bytes"] and files["int4"]["bytes"] < files["int8"]["bytes"]
+
+
+def test_a_poor_level_is_left_out_unless_it_is_wished_for(tmp_path: Path) -> None:
+    """Random weights have no margin: rounding to eight bits changes one token in seven."""
+    model = random_model("qwen2", tmp_path / "model", None)
+    made = gguf(model, tmp_path / "s", levels=["f32", "q8_0"], wish=Wish(questions=2))
+    assert set(files_of(made.out)) == {"f32"} and not list(made.out.glob("*q8_0*"))
+    assert "q8_0 was left out" in made.dropped[0] and "--keep-poor" in made.dropped[0]
+    with pytest.raises(InputError, match="no level is left"):
+        gguf(model, tmp_path / "none", levels=["q8_0"], wish=Wish(questions=2))
+    kept = gguf(model, tmp_path / "kept", levels=["q8_0"], wish=Wish(questions=2, keep_poor=True))
+    assert files_of(kept.out)["q8_0"]["measured"]["fidelity"]["poor"]
+
+
+def test_a_file_says_by_itself_what_it_is(converted: Path) -> None:
+    from dnc_edge.convert.gguf import _gguf_package
+
+    reader = _gguf_package(source.converter()).GGUFReader(converted / "tiny-q8_0.gguf")
+    facts = json.loads(reader.get_field("dnc_edge.student").contents())
+    assert facts["roles"]["decompose"]["template"] == "<|decompose|> {user}<|plan|>"
+    assert reader.get_field("general.license").contents() == "Apache-2.0 AND MIT"
+    assert reader.get_field("tokenizer.chat_template")
+
+
+@pytest.fixture(scope="module")
+def adapter(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A LoRA adapter with weights that change what the base says."""
+    import torch
+    from peft import LoraConfig, get_peft_model
+    from transformers import AutoModelForCausalLM
+
+    base = AutoModelForCausalLM.from_pretrained(checkpoint)
+    model = get_peft_model(base, LoraConfig(r=8, target_modules=["q_proj", "v_proj", "down_proj"], lora_alpha=16))
+    torch.manual_seed(0)
+    for name, weight in model.named_parameters():
+        if "lora_B" in name:
+            torch.nn.init.normal_(weight, std=0.05)
+    out = tmp_path_factory.mktemp("adapter") / "lora"
+    model.save_pretrained(out)
+    return out
+
+
+def test_an_adapter_beside_the_base_plans_like_the_merged_model(
+    checkpoint: Path, adapter: Path, tmp_path: Path
+) -> None:
+    merged = gguf(checkpoint, tmp_path / "merged", levels=["f32"], adapter=adapter, wish=QUICK).out
+    base = gguf(checkpoint, tmp_path / "base", levels=["f32"], wish=QUICK).out
+    lora = gguf_adapter(checkpoint, adapter, tmp_path / "lora.gguf")
+    assert lora.stat().st_size < 0.1 * (base / "base-f32.gguf").stat().st_size
+    with_adapter = GgufDecoder(base / "base-f32.gguf", context=512, exact=True, adapter=lora)
+    whole = GgufDecoder(merged / "merged-f32.gguf", context=512, exact=True)
+    alone = GgufDecoder(base / "base-f32.gguf", context=512, exact=True)
+    changed = 0
+    for question in ("Tom has 3 eggs and buys 5. How many?", "A box holds 12 pens. How many are in 4 boxes?"):
+        prompt = [4, *whole.tokenizer.encode(f" {question}"), 7]
+        plans = [decoder.greedy(prompt, frozenset({2}), 40) for decoder in (with_adapter, whole, alone)]
+        assert plans[0] == plans[1]
+        changed += plans[0] != plans[2]
+        assert np.abs(with_adapter.logits(prompt, plans[0]) - whole.logits(prompt, plans[0])).max() < 1e-2
+    assert changed, "the adapter changes nothing"
+    assert files_of(merged)["f32"]["measured"]["fidelity"]["identical"] == 2
+
+
+def test_adapters_that_cannot_be_converted_are_refused_before_any_work(
+    checkpoint: Path, adapter: Path, tmp_path: Path
+) -> None:
+    from safetensors.numpy import load_file, save_file
+
+    copy = Path(shutil.copytree(adapter, tmp_path / "copy"))
+    tensors = load_file(copy / "adapter_model.safetensors")
+
+    def refused(changed: dict[str, Any], complaint: str) -> None:
+        save_file(changed, copy / "adapter_model.safetensors")
+        with pytest.raises(InputError, match=complaint):
+            gguf(checkpoint, tmp_path / "out", levels=["f16"], adapter=copy, wish=QUICK)
+        assert not (tmp_path / "out").exists()
+
+    refused(
+        {name.replace("layers.0", "layers.7"): value for name, value in tensors.items()}, "does not fit .*not there"
+    )
+    refused({name: np.zeros((value.shape[0] + 1, value.shape[1] + 1), "f") for name, value in tensors.items()}, "shape")
+    head = {"base_model.model.lm_head.lora_A.weight": np.zeros((8, 256), "f")}
+    refused(head, "LoRA on embeddings or head")
+    (copy / "adapter_model.safetensors").unlink()
+    (copy / "adapter_model.bin").write_bytes(b"\x80\x04")
+    with pytest.raises(InputError, match=r"no adapter_model\.safetensors"):
+        gguf(checkpoint, tmp_path / "out", levels=["f16"], adapter=copy, wish=QUICK)
+    config = json.loads((copy / "adapter_config.json").read_text("utf-8"))
+    (copy / "adapter_model.bin").rename(copy / "adapter_model.safetensors")
+    (copy / "adapter_config.json").write_text(json.dumps(config | {"peft_type": "IA3"}), encoding="utf-8")
+    with pytest.raises(InputError, match="only LoRA"):
+        gguf(checkpoint, tmp_path / "out", levels=["f16"], adapter=copy, wish=QUICK)
+
+
+def test_quantized_and_damaged_weights_are_refused(checkpoint: Path, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(checkpoint, tmp_path / "copy"))
+    config = json.loads((copy / "config.json").read_text("utf-8"))
+    (copy / "config.json").write_text(json.dumps({**config, "quantization_config": {"bits": 4}}), encoding="utf-8")
+    with pytest.raises(InputError, match="quantized weights"):
+        check_checkpoint(copy)
+    (copy / "config.json").write_text("[1]", encoding="utf-8")
+    with pytest.raises(InputError, match="no JSON object"):
+        check_checkpoint(copy)
+
+
+def test_a_tokenizer_that_reads_otherwise_than_in_training_is_refused(checkpoint: Path, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(checkpoint, tmp_path / "copy"))
+    facts = json.loads((copy / "train.json").read_text("utf-8"))
+    facts["student"]["probes"][0]["tokens"][3] += 1
+    (copy / "train.json").write_text(json.dumps(facts), encoding="utf-8")
+    for convert, levels in ((gguf, ["f16"]), (onnx, ["fp32"])):
+        with pytest.raises(StudentError, match="otherwise than the trained one"):
+            convert(copy, tmp_path / "out", levels=levels, wish=QUICK)
+        assert not (tmp_path / "out").exists()
+
+
+def test_a_full_disk_is_one_line_and_leaves_nothing(checkpoint: Path, tmp_path: Path) -> None:
+    """No file may grow past 2 MB, as on a disk that fills up."""
+
+    def small_files() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (2_000_000, 2_000_000))
+
+    for engine, level in (("gguf", "f32"), ("onnx", "fp32")):
+        line = [sys.executable, "-m", "dnc_edge", "convert", engine, str(checkpoint), "-o", str(tmp_path / "d" / "out")]
+        line += ["--levels", level, "--questions", "1"]
+        result = subprocess.run(line, preexec_fn=small_files, capture_output=True, text=True, check=False)
+        assert result.returncode in (3, 4), result.stderr
+        assert "Traceback" not in result.stderr and "dnc-edge: " in result.stderr
+        assert [path.name for path in (tmp_path / "d").iterdir() if path.suffix != ".log"] == []
+
+
+def test_unknown_architectures_and_encoder_decoders_say_what_can_be_converted(tmp_path: Path, data: Path) -> None:
+    t5 = random_model("t5", tmp_path / "t5", data)
+    with pytest.raises(InputError, match="encoder-decoder") as caught:
+        gguf(t5, tmp_path / "out", levels=["f16"], wish=QUICK)
+    assert "convert onnx" in str(caught.value.hint)
+    with pytest.raises(UsageError, match="unknown level int3"):
+        onnx(t5, tmp_path / "out", levels=["int3"], wish=QUICK)
+    with pytest.raises(InputError, match="no directory, and no name of a hub repository"):
+        gguf(tmp_path / "nowhere", tmp_path / "out", levels=["f16"], wish=QUICK)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", ["llama", "mistral", "qwen2", "qwen3", "gemma", "gpt2", "t5"])
+def test_every_architecture_of_the_table_converts_and_computes_the_same(name: str, tmp_path: Path, data: Path) -> None:
+    """docs/convert.md, table of architectures."""
+    model = random_model(name, tmp_path / "model", data)
+    wish = Wish(questions=3, keep_poor=True)
+    made = [onnx(model, tmp_path / "onnx", levels=["fp32", "int8"], wish=wish)]
+    made += [gguf(model, tmp_path / "gguf", levels=["f32", "q8_0"], wish=wish)] if name != "t5" else []
+    for assembly in made:
+        files = list(files_of(assembly.out).values())
+        exact = files[0]["measured"]["fidelity"]
+        assert exact["identical"] + exact["ties"] == 3
+        # llama.cpp reads GELU from a table of 16 bits; the others differ by rounding alone.
+        assert exact["largest_difference"] < (2e-2 if name in ("gemma", "gpt2") else 2e-3)
+        assert files[0]["measured"].get("fused", True) == (
+            name in ("llama", "mistral", "qwen2") or assembly.out.name == "gguf"
+        )
+        assert files[1]["bytes"] < 0.35 * files[0]["bytes"]

@@ -102,13 +102,14 @@ def verify(name: Name = None, json: Json = False) -> None:
     checks = [(file, manifests.Verification(directory, file)) for file in manifest.files]
     rows, failure = [], None
     for file, check in checks:
+        holds = True
         try:
             check.path()
         except StudentError as error:
-            failure = failure or error
-        rows.append({"file": file.file, "sha256": file.sha256, "holds": failure is None})
+            failure, holds = failure or error, False
+        rows.append({"file": file.file, "sha256": file.sha256, "holds": holds})
         if not json:
-            output.print_text(f"{'ok' if failure is None else 'BAD':4} {file.sha256[:16]} {file.file}")
+            output.print_text(f"{'ok' if holds else 'BAD':4} {file.sha256[:16]} {file.file}")
     if json:
         output.print_json(rows)
     if failure:

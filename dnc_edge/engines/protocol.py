@@ -38,6 +38,8 @@ class Request:
         stop_ids: token ids that end the sequence; the ending token is in the last step.
         adapter: name of a LoRA adapter the engine knows, or None for the base.
         distinct: token ids between which no segment may repeat exactly; empty allows repeats.
+        shared: how many of the first tokens are an instruction that other requests begin with too; an engine
+            may decode it once for all of them.
     """
 
     id: str
@@ -47,6 +49,7 @@ class Request:
     sampling: Sampling = GREEDY
     adapter: str | None = None
     distinct: frozenset[int] = frozenset()
+    shared: int = 0
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,15 @@ from dnc_edge.engines.protocol import Sampling
 Logits = NDArray[np.float32]
 
 
+def greedy(logits: Logits) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
+    """(likeliest token, its log-probability) of each row of [rows, vocabulary]."""
+    tokens = logits.argmax(axis=1)
+    # Shifted by the largest, so that exp cannot overflow; its own logit is then 0.
+    shifted = logits - np.take_along_axis(logits, tokens[:, None], axis=1)
+    np.exp(shifted, out=shifted)
+    return tokens, -np.log(shifted.sum(axis=1))
+
+
 class Sampler:
     """The sampling of one request: its settings and its own random numbers."""
 
@@ -17,13 +26,16 @@ class Sampler:
         self.sampling = sampling
         self._rng = np.random.default_rng(sampling.seed) if sampling.temperature > 0 else None
 
+    @property
+    def greedy(self) -> bool:
+        return self._rng is None
+
     def choose(self, logits: Logits) -> tuple[int, float]:
         """(token id, log-probability under the unchanged model) for logits of shape [vocabulary]."""
-        top = int(logits.argmax())
-        # Shifted by the largest, so that exp cannot overflow.
-        log_total = float(np.log(np.exp(logits - logits[top]).sum()))
+        tops, logprobs = greedy(logits[None])
+        top = int(tops[0])
         token = top if self._rng is None else self._draw(logits)
-        return token, float(logits[token] - logits[top]) - log_total
+        return token, float(logits[token] - logits[top]) + float(logprobs[0])
 
     def _draw(self, logits: Logits) -> int:
         assert self._rng is not None

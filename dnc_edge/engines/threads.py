@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+MOST_THREADS = 1024
 _LOADAVG = Path("/proc/loadavg")
 
 

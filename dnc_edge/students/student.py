@@ -108,6 +108,8 @@ class Student:
         newline = tokenizer.encode("\n")
         self._newline = frozenset(newline) if len(newline) == 1 else frozenset()
         self._check_probes()
+        # What all prompts of a role begin with: two that have nothing else in common tell.
+        self._heads = [list(_common(self.prompt(role, "1"), self.prompt(role, "Z"))) for role in self.manifest.roles]
 
     @classmethod
     def open(
@@ -180,6 +182,7 @@ class Student:
             stop_ids=self._stop_ids,
             sampling=sampling,
             distinct=self._newline if distinct_lines else frozenset(),
+            shared=max((len(head) for head in self._heads if tokens[: len(head)] == head), default=0),
         )
         return Generation(self.engine, self.tokenizer, request)
 
@@ -191,3 +194,10 @@ class Student:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _common(first: list[int], second: list[int]) -> Iterator[int]:
+    for one, other in zip(first, second, strict=False):
+        if one != other:
+            return
+        yield one

@@ -1,0 +1,228 @@
+"""The scheduler over a fake cache: nothing lost, doubled or mixed, slots never leak, order is kept."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dnc_edge.engines import Request, Sampling, Step
+from dnc_edge.engines.scheduler import LEAST_SHARED, Entry, Scheduler
+
+VOCABULARY = 32
+END = 0
+
+
+def continuation(adapter: str | None, tokens: Sequence[int]) -> int:
+    """The fake model: a next token that depends on everything the slot holds."""
+    return zlib.crc32(repr((adapter, *tokens)).encode()) % VOCABULARY
+
+
+class FakeCache:
+    """A cache of token lists; it refuses what a real one could not do."""
+
+    def __init__(self, slots: int, context: int, batch: int) -> None:
+        self.slots, self.context, self.batch = slots, context, batch
+        self.held: list[list[tuple[str | None, int]]] = [[] for _ in range(slots)]
+        self.adapter: str | None = None
+        self.decoded = 0
+        self.fail_at: int | None = None
+
+    def decode(self, entries: Sequence[Entry]) -> Any:
+        assert 0 < len(entries) <= self.batch
+        self.decoded += len(entries)
+        if self.fail_at is not None and self.decoded >= self.fail_at:
+            self.fail_at = None
+            raise RuntimeError("no more")
+        rows = []
+        for entry in entries:
+            held = self.held[entry.slot]
+            assert entry.position == len(held) < self.context
+            held.append((self.adapter, entry.token))
+            if entry.wanted:
+                assert len({adapter for adapter, _ in held}) == 1, "tokens of two adapters in one sequence"
+                row = np.zeros(VOCABULARY, np.float32)
+                row[continuation(self.adapter, [token for _, token in held])] = 5
+                rows.append(row)
+        return np.stack(rows) if rows else None
+
+    def trim(self, slot: int, length: int) -> None:
+        del self.held[slot][length:]
+
+    def copy(self, source: int, target: int) -> None:
+        self.held[target] = list(self.held[source])
+
+    def use(self, adapter: str | None) -> None:
+        self.adapter = adapter
+
+
+def alone(request: Request, context: int) -> list[int]:
+    """What a request gives when nothing else is about."""
+    tokens = list(request.tokens)
+    made: list[int] = []
+    while len(made) < min(request.max_tokens, context - len(request.tokens)):
+        made.append(continuation(request.adapter, tokens + made))
+        if made[-1] in request.stop_ids:
+            break
+    return made
+
+
+@st.composite
+def workloads(draw: st.DrawFn) -> tuple[list[Request], int, int, int]:
+    slots = draw(st.integers(1, 5))
+    instruction = draw(st.lists(st.integers(1, 31), min_size=LEAST_SHARED, max_size=LEAST_SHARED + 4))
+    requests = []
+    for number in range(draw(st.integers(0, 12))):
+        own = draw(st.lists(st.integers(1, 31), min_size=1, max_size=30))
+        with_instruction = draw(st.booleans())
+        requests.append(
+            Request(
+                id=str(number),
+                tokens=[*instruction, *own] if with_instruction else own,
+                max_tokens=draw(st.integers(1, 12)),
+                stop_ids=frozenset({END}),
+                adapter=draw(st.sampled_from([None, None, "a", "b"])),
+                shared=len(instruction) if with_instruction else 0,
+            )
+        )
+    return requests, slots, draw(st.integers(20, 60)), draw(st.integers(slots, 40))
+
+
+def collect(steps: Iterator[Step]) -> tuple[dict[str, list[int]], dict[str, str], list[str]]:
+    tokens: dict[str, list[int]] = {}
+    ends: dict[str, str] = {}
+    order = []
+    for step in steps:
+        assert step.id not in ends, "a step after the last one"
+        tokens.setdefault(step.id, [])
+        if step.token is not None:
+            tokens[step.id].append(step.token)
+        if step.finish:
+            ends[step.id] = step.finish
+            order.append(step.id)
+    return tokens, ends, order
+
+
+@given(workloads())
+def test_every_request_gets_the_tokens_it_would_get_alone(work: tuple[list[Request], int, int, int]) -> None:
+    requests, slots, context, batch = work
+    tokens, ends, _ = collect(Scheduler(FakeCache(slots, context, batch)).run(requests))
+    assert set(ends) == {request.id for request in requests}
+    for request in requests:
+        if len(request.tokens) >= context:
+            assert ends[request.id] == "too_long" and not tokens[request.id]
+        else:
+            assert tokens[request.id] == alone(request, context)
+            assert (ends[request.id] == "stop") == (tokens[request.id][-1] == END)
+
+
+@given(workloads(), st.data())
+def test_cancelling_any_requests_disturbs_no_other(
+    work: tuple[list[Request], int, int, int], data: st.DataObject
+) -> None:
+    requests, slots, context, batch = work
+    scheduler = Scheduler(FakeCache(slots, context, batch))
+    doomed = {request.id for request in requests if data.draw(st.booleans())}
+    seen: list[Step] = []
+
+    def steps() -> Iterator[Step]:
+        for number, step in enumerate(scheduler.run(requests)):
+            if number == 3:
+                for id in doomed:
+                    scheduler.cancel(id)
+            seen.append(step)
+            yield step
+
+    tokens, ends, _ = collect(steps())
+    assert set(ends) == {request.id for request in requests}
+    for request in requests:
+        expected = alone(request, context) if len(request.tokens) < context else []
+        if ends[request.id] == "cancelled":
+            assert request.id in doomed and tokens[request.id] == expected[: len(tokens[request.id])]
+        else:
+            assert tokens[request.id] == expected
+
+
+@given(workloads(), st.integers(0, 20), st.booleans())
+def test_an_abandoned_or_failed_run_leaves_every_slot_free(
+    work: tuple[list[Request], int, int, int], after: int, fails: bool
+) -> None:
+    requests, slots, context, batch = work
+    cache = FakeCache(slots, context, batch)
+    scheduler = Scheduler(cache)
+    if fails:
+        cache.fail_at = after + 1
+        try:
+            collect(scheduler.run(requests))
+        except RuntimeError:
+            pass
+        cache.fail_at = None
+    else:
+        run = scheduler.run(requests)
+        for _, _ in zip(range(after), run, strict=False):
+            pass
+        run.close()
+    tokens, _, _ = collect(scheduler.run(requests))
+    for request in requests:
+        if len(request.tokens) < context:
+            assert tokens[request.id] == alone(request, context)
+
+
+def test_requests_are_taken_only_as_slots_become_free() -> None:
+    taken = []
+
+    def requests() -> Iterator[Request]:
+        for number in range(100):
+            taken.append(number)
+            yield Request(str(number), [number % 31 + 1], 5)
+
+    run = Scheduler(FakeCache(2, 50, 8)).run(requests())
+    next(run)
+    assert len(taken) <= 3
+    run.close()
+
+
+def test_requests_of_equal_length_end_in_the_order_in_which_they_came() -> None:
+    requests = [Request(str(number), [number + 1], 6) for number in range(20)]
+    _, _, order = collect(Scheduler(FakeCache(3, 50, 8)).run(requests))
+    assert order == [request.id for request in requests]
+
+
+def test_an_instruction_is_decoded_once_for_all_slots() -> None:
+    instruction = list(range(1, LEAST_SHARED + 1))
+    requests = [Request(str(n), [*instruction, n + 1], 1, shared=len(instruction)) for n in range(10)]
+    cache = FakeCache(4, 64, 64)
+    collect(Scheduler(cache).run(requests))
+    # The four that start together find nobody to copy from but the first of them.
+    assert cache.decoded <= 4 * len(instruction) + 10
+    again = cache.decoded
+    collect(Scheduler(cache).run([]))
+    assert cache.decoded == again
+
+
+def test_a_long_prompt_does_not_hold_up_those_that_are_decoding() -> None:
+    """A prompt of fifty batches goes in piece by piece; the other slot gets a token in every round."""
+    requests = [Request("short", [1], 40), Request("long", list(range(1, 31)) * 10, 1)]
+    cache = FakeCache(2, 400, 8)
+    before = {"short": 0, "long": 0}
+    for step in Scheduler(cache).run(requests):
+        before[step.id] += 1
+        if step.id == "long":
+            break
+    assert before["short"] >= 30
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_sampling_in_a_batch_follows_each_request_s_own_seed(seed: int) -> None:
+    def sampled(*ids: str) -> dict[str, list[int]]:
+        requests = [Request(id, [int(id) + 1], 8, sampling=Sampling(5.0, 1.0, seed + int(id))) for id in ids]
+        return collect(Scheduler(FakeCache(4, 50, 8)).run(requests))[0]
+
+    together = sampled("0", "1", "2", "3")
+    for id in together:
+        assert sampled(id)[id] == together[id]
