@@ -6,6 +6,7 @@ import datetime
 import os
 import platform
 import subprocess
+import time
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -44,3 +45,23 @@ def commit() -> str:
     command = ["git", "rev-parse", "--short", "HEAD"]
     run = subprocess.run(command, cwd=Path(__file__).resolve().parent, capture_output=True, text=True, check=False)
     return run.stdout.strip() or "unknown"
+
+
+def idle_load(seconds: float = 1.0) -> float | None:
+    """How many cores other processes keep busy, over so many seconds; None where that cannot be told."""
+    before, started = _busy(), time.monotonic()
+    time.sleep(seconds)
+    after = _busy()
+    if before is None or after is None:
+        return None
+    return round((after - before) / (time.monotonic() - started), 2)
+
+
+def _busy() -> float | None:
+    """Seconds that all cores together have worked since the start of the machine."""
+    try:
+        fields = Path("/proc/stat").read_text(encoding="ascii").splitlines()[0].split()[1:]
+    except (OSError, IndexError):
+        return None
+    user, nice, system, _idle, _wait, *rest = map(int, fields)
+    return (user + nice + system + sum(rest[:3])) / os.sysconf("SC_CLK_TCK")

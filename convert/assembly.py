@@ -14,12 +14,11 @@ from dnc_edge.convert import fidelity
 from dnc_edge.convert.checkpoint import Checkpoint, read_json
 from dnc_edge.convert.decoders import Decoder, TransformersDecoder
 from dnc_edge.errors import InputError, StudentError, UsageError
-from dnc_edge.students.manifest import FILENAME, SCHEMA, sha256_of, write
+from dnc_edge.students.manifest import FILENAME, PREFERRED, SCHEMA, sha256_of, write
 from dnc_edge.students.tokenizer import Tokenizer, encode_prompt
 
 # (what is being done, how far, of how much); of 0 where that is not known.
 Progress = Callable[[str, int, int], None]
-PREFERRED = ("q8_0", "q4_k_m", "f16", "int8", "fp32")
 
 
 def silent(what: str, done: int, total: int) -> None:
@@ -199,6 +198,7 @@ class Assembly(AbstractContextManager["Assembly"]):
             "default_level": None,
             "files": [],
             "probes": checkpoint.facts["probes"],
+            "start": checkpoint.config.get("decoder_start_token_id"),
             "about": checkpoint.about,
         }
 

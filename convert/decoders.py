@@ -86,6 +86,7 @@ class GgufDecoder:
             context=context,
             cache_type="f32" if exact else "f16",
             flash_attention=not exact,
+            guesses=not exact,
             adapters=adapters,
         )
 

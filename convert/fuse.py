@@ -48,6 +48,8 @@ def fuse(model: onnx.ModelProto, config: Any) -> bool:
     graph.without_unused()
     if not any(entry.domain == MICROSOFT for entry in model.opset_import):
         model.opset_import.append(helper.make_opsetid(MICROSOFT, 1))
+    # The engine keeps the cache of a fused graph in one place.
+    helper.set_model_props(model, {"dnc_edge.fused": "1"})
     return True
 
 

@@ -137,7 +137,7 @@ def _known_architectures(log: str) -> str | None:
     return f"{name} is not an architecture that it takes; Llama, Mistral, Qwen2, Qwen3, Gemma and GPT-2 are"
 
 
-def _gguf_package(tools: Path) -> Any:
+def gguf_package(tools: Path) -> Any:
     """llama.cpp's own reader and writer, of the same version as the converter."""
     folder = str((tools / "gguf-py").resolve())
     if folder not in sys.path:
@@ -150,7 +150,7 @@ def _gguf_package(tools: Path) -> Any:
 
 def with_facts(tools: Path, path: Path, checkpoint: Checkpoint, name: str) -> None:
     """Write what `student.json` says of the student into the file itself, under `dnc_edge.student`."""
-    package = _gguf_package(tools)
+    package = gguf_package(tools)
     from gguf.constants import Keys
     from gguf.scripts.gguf_new_metadata import MetadataDetails, copy_with_new_metadata
 
@@ -183,7 +183,7 @@ def adds_space(checkpoint: Path) -> bool:
 
 def tensors(tools: Path, path: Path, level: str) -> dict[str, Any]:
     """How many tensors are of which type, and which could not get the level's."""
-    read = _gguf_package(tools).GGUFReader(path).tensors
+    read = gguf_package(tools).GGUFReader(path).tensors
     fell_back = [
         str(tensor.name) for tensor in read if level in PACKED and len(tensor.shape) > 1 and tensor.shape[0] % 256
     ]

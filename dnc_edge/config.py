@@ -41,6 +41,7 @@ class Settings:
     seed: int = field(default=0, metadata={"help": "seed of local sampling"})
     max_tokens: int = field(default=1024, metadata={"help": "most output tokens of a remote reply"})
     timeout: float = field(default=300.0, metadata={"help": "seconds a remote reply may take"})
+    engine: str | None = field(default=None, metadata={"help": "llama.cpp or onnxruntime"})
     threads: int | None = field(default=None, metadata={"help": "compute threads of the local engine"})
     fallback: str | None = field(default=None, metadata={"help": "local: answer locally when the solver fails"})
 
@@ -82,9 +83,14 @@ def load(flags: Mapping[str, Any] | None = None, *, environment: Mapping[str, st
     return Settings(**merged)
 
 
-_CHOICES = {"strategy": ("single", "static", "dynamic"), "mode": ("cot", "direct"), "fallback": ("local",)}
+_CHOICES = {
+    "strategy": ("single", "static", "dynamic"),
+    "mode": ("cot", "direct"),
+    "fallback": ("local",),
+    "engine": ("llama.cpp", "onnxruntime"),
+}
 _RANGES: dict[str, tuple[float, float]] = {
-    "temperature": (0, 10), "top_p": (1e-6, 1), "max_subquestions": (1, 50), "threads": (1, 512),
+    "temperature": (0, 10), "top_p": (1e-6, 1), "max_subquestions": (1, 50), "threads": (1, 1024),
     "max_tokens": (1, 1_000_000), "shots": (0, 2), "timeout": (0.001, 86_400),
 }  # fmt: skip
 

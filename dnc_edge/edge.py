@@ -36,6 +36,7 @@ class Edge:
         settings: merged settings; None reads environment and file.
         prices: how remote and local stages are priced.
         solver_options: fields merged into every request to a remote solver.
+        slots: sequences that a local student decodes at once.
         **flags: single settings, over all other sources.
 
     Raises:
@@ -48,11 +49,13 @@ class Edge:
         *,
         prices: Prices | None = None,
         solver_options: Mapping[str, Any] | None = None,
+        slots: int = 1,
         **flags: Any,
     ) -> None:
         self.settings = settings or load(flags)
         self.prices = prices or Prices()
         self.solver_options = dict(solver_options or {})
+        self.slots = slots
         self._students: dict[str | None, Student] = {}
         self._chats: dict[str, LocalChat] = {}
         self._lock = threading.Lock()
@@ -173,7 +176,13 @@ class Edge:
 
         with self._lock:
             if name not in self._students:
-                self._students[name] = Student.open(name, level=self.settings.level, threads=self.settings.threads)
+                self._students[name] = Student.open(
+                    name,
+                    level=self.settings.level,
+                    engine=self.settings.engine,
+                    threads=self.settings.threads,
+                    slots=self.slots,
+                )
             return self._students[name]
 
     def close(self) -> None:

@@ -173,9 +173,9 @@ def test_a_poor_level_is_left_out_unless_it_is_wished_for(tmp_path: Path) -> Non
 
 
 def test_a_file_says_by_itself_what_it_is(converted: Path) -> None:
-    from dnc_edge.convert.gguf import _gguf_package
+    from dnc_edge.convert.gguf import gguf_package
 
-    reader = _gguf_package(source.converter()).GGUFReader(converted / "tiny-q8_0.gguf")
+    reader = gguf_package(source.converter()).GGUFReader(converted / "tiny-q8_0.gguf")
     facts = json.loads(reader.get_field("dnc_edge.student").contents())
     assert facts["roles"]["decompose"]["template"] == "<|decompose|> {user}<|plan|>"
     assert reader.get_field("general.license").contents() == "Apache-2.0 AND MIT"

@@ -35,7 +35,7 @@ def test_greedy_equals_the_high_level_class_on_200_real_questions(student: Stude
     path = str(directory / student.weights.file)
     high = Llama(path, n_ctx=2048, n_threads=2, n_threads_batch=2, verbose=False)
     end = student.tokenizer.control("<|end|>")
-    engine = LlamaCppEngine(student.engine.model, threads=2, flash_attention=False)  # type: ignore[attr-defined]
+    engine = LlamaCppEngine(student.engine.model, threads=2, flash_attention=False, guesses=False)  # type: ignore[attr-defined]
     differing = []
     for problem in gsm8k.load(200):
         tokens = student.prompt("decompose", user_message(problem.question))

@@ -26,8 +26,10 @@ def continuation(adapter: str | None, tokens: Sequence[int]) -> int:
 class FakeCache:
     """A cache of token lists; it refuses what a real one could not do."""
 
-    def __init__(self, slots: int, context: int, batch: int) -> None:
+    def __init__(self, slots: int, context: int, batch: int, *, guesses: bool = True) -> None:
         self.slots, self.context, self.batch = slots, context, batch
+        self.resumes = True
+        self.guesses = guesses
         self.held: list[list[tuple[str | None, int]]] = [[] for _ in range(slots)]
         self.adapter: str | None = None
         self.decoded = 0

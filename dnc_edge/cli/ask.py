@@ -25,6 +25,7 @@ def ask(
     max_tokens: options.MaxTokens = None,
     timeout: options.Timeout = None,
     shots: options.Shots = None,
+    engine: options.Engine = None,
     threads: options.Threads = None,
     price: options.Price = None,
     local_price: options.LocalPrice = None,
@@ -67,6 +68,7 @@ def ask(
         max_tokens=max_tokens,
         timeout=timeout,
         shots=shots,
+        engine=engine,
         threads=threads,
     ) as edge:
         plan = None

@@ -105,3 +105,56 @@ def parsers(
         output.print_text(f"{row.source}: {row.total - len(row.misses)} of {row.total} ({row.criterion})")
         if row.misses:
             output.print_text("  not: " + ", ".join(row.misses))
+
+
+@app.command()
+def speed(
+    student: options.Student = None,
+    level: options.Level = None,
+    engine: options.Engine = None,
+    shape: Annotated[
+        str | None,
+        typer.Option(
+            help="Random weights of a real shape instead: student-18m, qwen2.5-0.5b, qwen2.5-1.5b, "
+            "llama-3.2-1b, mistral-7b."
+        ),
+    ] = None,
+    threads: options.Threads = None,
+    slots: Annotated[int, typer.Option(help="Sequences at once.", min=1)] = 8,
+    questions: Annotated[int, typer.Option(help="Real questions to turn into plans.", min=2)] = 200,
+    repeat: Annotated[int, typer.Option(help="Measurements of each figure.", min=1)] = 5,
+    llama_bench: Annotated[Path | None, typer.Option(help="llama.cpp's llama-bench, to measure beside.")] = None,
+    busy: Annotated[bool, typer.Option("--busy", help="Measure although other processes run.")] = False,
+    out: Out = None,
+    json: options.Json = False,
+) -> None:
+    """Measure load, prefill, decode, questions/s and memory, beside what the machine could do.
+
+    Examples:
+
+      dnc-edge bench speed
+
+      dnc-edge bench speed --shape qwen2.5-0.5b --level q4_k_m
+    """
+    from dnc_edge.bench import speed as bench
+
+    if shape:
+        options.require("llama_cpp", extra="gguf")
+        import platformdirs
+
+        from dnc_edge.bench.shapes import shape_file
+
+        level = level or "q8_0"
+        output.note(f"making {shape} at {level}")
+        file = shape_file(shape, level, platformdirs.user_cache_path("dnc-edge") / "shapes")
+        target = bench.Target(shape, "llama.cpp", level, {"model": file})
+    else:
+        target = bench.student_target(student, level, engine, questions)
+    result = bench.speed(
+        target, threads=threads, slots=slots, repeat=repeat, busy=busy, llama_bench=llama_bench, say=output.note
+    )
+    _keep(result, out)
+    if json:
+        output.print_json(result)
+    else:
+        output.print_text(bench.table(result))

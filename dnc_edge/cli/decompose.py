@@ -20,6 +20,7 @@ def decompose(
     top_p: options.TopP = None,
     seed: options.Seed = None,
     shots: options.Shots = None,
+    engine: options.Engine = None,
     threads: options.Threads = None,
     json: options.Json = False,
     events: options.Events = False,
@@ -48,6 +49,7 @@ def decompose(
         top_p=top_p,
         seed=seed,
         shots=shots,
+        engine=engine,
         threads=threads,
     ) as edge:
         stream = edge.stream(text, passage, solve=False)

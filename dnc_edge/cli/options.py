@@ -39,6 +39,7 @@ TopP = Annotated[float | None, _option("top_p")]
 Seed = Annotated[int | None, _option("seed")]
 MaxTokens = Annotated[int | None, _option("max_tokens")]
 Timeout = Annotated[float | None, _option("timeout")]
+Engine = Annotated[str | None, _option("engine")]
 Threads = Annotated[int | None, _option("threads")]
 Fallback = Annotated[str | None, _option("fallback")]
 SolverOption = Annotated[

@@ -22,6 +22,7 @@ def solve(
     max_tokens: options.MaxTokens = None,
     timeout: options.Timeout = None,
     shots: options.Shots = None,
+    engine: options.Engine = None,
     threads: options.Threads = None,
     price: options.Price = None,
     local_price: options.LocalPrice = None,
@@ -55,6 +56,7 @@ def solve(
         max_tokens=max_tokens,
         timeout=timeout,
         shots=shots,
+        engine=engine,
         threads=threads,
     ) as edge:
         question = Question(record.question, record.context, record.id)

@@ -10,14 +10,13 @@ import ctypes
 import os
 import threading
 import weakref
-from collections.abc import Generator, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from dnc_edge.engines.memory import check_memory
-from dnc_edge.engines.protocol import Request, Step
-from dnc_edge.engines.threads import MOST_THREADS, default_threads
-from dnc_edge.errors import ExtraMissing, PromptTooLong, StudentError, UsageError
+from dnc_edge.engines.threads import chosen_threads
+from dnc_edge.errors import ExtraMissing, StudentError
 
 try:
     from dnc_edge.engines.llama_bindings import llama
@@ -26,9 +25,9 @@ except ImportError as error:
 
 import numpy as np
 
-from dnc_edge.engines.scheduler import Entry, Scheduler
+from dnc_edge.engines.scheduled import ScheduledEngine, check_slots
+from dnc_edge.engines.scheduler import Entry
 
-MOST_SLOTS = 256
 _CACHE_TYPES = {"f32": llama.GGML_TYPE_F32, "f16": llama.GGML_TYPE_F16}
 
 
@@ -121,7 +120,7 @@ def check_gguf(path: Path) -> None:
         raise StudentError(f"{path} is truncated", hint="copy or download it again")
 
 
-class LlamaCppEngine:
+class LlamaCppEngine(ScheduledEngine):
     """Many sequences at once on one model; calls from several threads wait for each other.
 
     Args:
@@ -134,6 +133,7 @@ class LlamaCppEngine:
             rounded otherwise than without.
         cache_type: "f16" or "f32", what the cache is kept in; in f32 flash attention is slow.
         adapters: GGUF LoRA files by the name that requests use.
+        guesses: verify tokens guessed by prompt lookup where one greedy sequence is decoded alone.
 
     Raises:
         StudentError: model and cache exceed the memory, or a context or an adapter cannot be made.
@@ -141,6 +141,7 @@ class LlamaCppEngine:
     """
 
     name = "llama.cpp"
+    resumes = True
 
     def __init__(
         self,
@@ -153,15 +154,13 @@ class LlamaCppEngine:
         flash_attention: bool = True,
         cache_type: str = "f16",
         adapters: Mapping[str, Path] | None = None,
+        guesses: bool = True,
     ) -> None:
-        if threads is not None and not 1 <= threads <= MOST_THREADS:
-            raise UsageError(f"threads must be 1 to {MOST_THREADS}, not {threads}")
-        if not 1 <= slots <= MOST_SLOTS:
-            raise UsageError(f"slots must be 1 to {MOST_SLOTS}, not {slots}")
-        self.model = model
+        check_slots(slots)
+        self.model, self.guesses = model, guesses
         self.context = context or min(model.trained_context, 4096)
         self.slots, self.batch = slots, max(batch, slots)
-        self.threads = threads or default_threads()
+        self.threads = chosen_threads(threads)
         check_memory(model.path, cache_bytes=slots * self.context * model.cache_bytes(cache_type), loaded=True)
         parameters = llama.llama_context_default_params()
         parameters.n_ctx = self.context * slots
@@ -190,78 +189,44 @@ class LlamaCppEngine:
         self._sequences = [self._batch.seq_id[index] for index in range(self.batch)]
         for index in range(self.batch):
             self._batch.n_seq_id[index] = 1
-        self._scheduler = Scheduler(self)
-        self._lock = threading.Lock()
-        self._owner: int | None = None
-        self._closed = False
+        self._logits, self._logits_at = np.empty((0, 0), np.float32), 0
+        super().__init__(self)
 
-    def run(self, requests: Iterable[Request]) -> Generator[Step]:
-        if self._owner == threading.get_ident():
-            raise StudentError(
-                "this thread is in the middle of another request to the same engine",
-                hint="finish or close the first stream before the next",
-            )
-        with self._lock:
-            self._owner = threading.get_ident()
-            try:
-                if self._closed:
-                    raise StudentError("the engine is closed")
-                yield from self._scheduler.run(requests)
-            finally:
-                self._owner = None
-                if self._closed:
-                    self._free()
-
-    def cancel(self, id: str) -> None:
-        self._scheduler.cancel(id)
-
-    def close(self) -> None:
-        # Sequences in flight keep their memory until they end: closing never waits and never pulls it away.
-        self._closed = True
-        if self._lock.acquire(blocking=False):
-            try:
-                self._free()
-            finally:
-                self._lock.release()
-
-    def _free(self) -> None:
+    def free(self) -> None:
         if self._pointer:
             llama.llama_batch_free(self._batch)
             llama.llama_free(self._pointer)
             self._pointer = None
 
-    def logits(self, prompt: Sequence[int], completion: Sequence[int], *, adapter: str | None = None) -> Any:
-        """What each token of a given completion would be predicted from: float32, [len(completion), vocabulary]."""
-        tokens = [*prompt, *completion[:-1]]
-        if len(tokens) > self.context:
-            raise PromptTooLong(f"{len(tokens)} tokens do not fit the context of {self.context}")
-        with self._lock:
-            self._scheduler.reset()
-            self.use(adapter)
-            first = len(prompt) - 1
-            rows = []
-            for start in range(0, len(tokens), self.batch):
-                part = enumerate(tokens[start : start + self.batch], start)
-                entries = [Entry(0, position, token, position >= first) for position, token in part]
-                rows.append(np.array(self.decode(entries)))
-            self._scheduler.reset()
-            return np.concatenate(rows)
-
     def decode(self, entries: Sequence[Entry]) -> Any:
-        count = len(entries)
-        slots, positions, tokens, wanted = zip(*entries, strict=True)
-        self._tokens[:count], self._positions[:count], self._wanted[:count] = tokens, positions, wanted
-        for index, slot in enumerate(slots):
-            self._sequences[index][0] = slot
-        self._batch.n_tokens = count
-        status = llama.llama_decode(self._pointer, self._batch)
+        batch, rows = self._batch, 0
+        if len(entries) == 1:
+            # What one sequence does at every token: three stores are cheaper than three arrays.
+            entry = entries[0]
+            batch.pos[0], batch.token[0], self._sequences[0][0] = entry.position, entry.token, entry.slot
+            batch.logits[0] = rows = int(entry.wanted)
+        else:
+            slots, positions, tokens, wanted = zip(*entries, strict=True)
+            count = len(entries)
+            self._tokens[:count], self._positions[:count], self._wanted[:count] = tokens, positions, wanted
+            for index, slot in enumerate(slots):
+                self._sequences[index][0] = slot
+            rows = sum(wanted)
+        batch.n_tokens = len(entries)
+        status = llama.llama_decode(self._pointer, batch)
         if status != 0:
             raise StudentError(f"llama.cpp failed to decode (status {status})", hint="ask for a smaller context")
-        rows = sum(wanted)
-        # A view: it holds until the next decode.
-        return np.ctypeslib.as_array(
-            llama.llama_get_logits(self._pointer), shape=(rows, self.model.vocabulary_size)
-        ) if rows else None  # fmt: skip
+        return self._view(rows) if rows else None
+
+    def _view(self, rows: int) -> Any:
+        """Logits where llama.cpp put them: they hold until the next decode."""
+        pointer = llama.llama_get_logits(self._pointer)
+        address = ctypes.addressof(pointer.contents)
+        if address != self._logits_at or rows > len(self._logits):
+            # Made again only when llama.cpp has moved its buffer.
+            shape = (max(rows, self.slots), self.model.vocabulary_size)
+            self._logits, self._logits_at = np.ctypeslib.as_array(pointer, shape=shape), address
+        return self._logits[:rows]
 
     def trim(self, slot: int, length: int) -> None:
         llama.llama_memory_seq_rm(self._memory, slot, length, -1)

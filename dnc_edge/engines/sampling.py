@@ -14,9 +14,9 @@ def greedy(logits: Logits) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
     """(likeliest token, its log-probability) of each row of [rows, vocabulary]."""
     tokens = logits.argmax(axis=1)
     # Shifted by the largest, so that exp cannot overflow; its own logit is then 0.
-    shifted = logits - np.take_along_axis(logits, tokens[:, None], axis=1)
+    shifted = logits - logits[np.arange(len(tokens)), tokens, None]
     np.exp(shifted, out=shifted)
-    return tokens, -np.log(shifted.sum(axis=1))
+    return tokens, -np.log(np.add.reduce(shifted, axis=1))
 
 
 class Sampler:

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
 from dnc_edge.engines.distinct import DistinctSegments
+from dnc_edge.engines.lookup import PromptLookup
 from dnc_edge.engines.protocol import Request, Step
 from dnc_edge.engines.sampling import Sampler, greedy
 
@@ -28,11 +29,15 @@ class Backend(Protocol):
 
     Attributes:
         batch: most tokens of one decode, at least `slots`.
+        resumes: whether a prompt may go on from what a slot holds; an encoder reads it whole or not at all.
+        guesses: whether to verify guessed tokens (`lookup`) where a greedy sequence is alone.
     """
 
     slots: int
     context: int
     batch: int
+    resumes: bool
+    guesses: bool
 
     def decode(self, entries: Sequence[Entry]) -> Any:
         """Append tokens to slots; logits of the wanted ones, in order: float32, [wanted, vocabulary]."""
@@ -69,6 +74,7 @@ class _Sequence:
     watch: DistinctSegments | None
     room: int
     pending: deque[int]
+    lookup: PromptLookup | None = None
     made: int = 0
     held: list[Step] = field(default_factory=list)
 
@@ -82,13 +88,17 @@ class _Slot:
 
 
 class Scheduler:
-    """Runs requests on a backend. One `run` at a time; `cancel` from any thread."""
+    """Runs requests on a backend. One `run` at a time; `cancel` from any thread.
+
+    Attributes:
+        adapter: the one that the backend uses now; None is the base.
+    """
 
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
         self._slots = [_Slot(index) for index in range(backend.slots)]
         self._cancelled: set[str] = set()
-        self._adapter: str | None = None
+        self.adapter: str | None = None
 
     def cancel(self, id: str) -> None:
         self._cancelled.add(id)
@@ -100,7 +110,7 @@ class Scheduler:
         try:
             while True:
                 while len(active) < len(self._slots) and (request := waiting.first()):
-                    if active and request.adapter != self._adapter:
+                    if active and request.adapter != self.adapter:
                         break  # the batch has one adapter; those before it end first
                     waiting.take()
                     refused = self._refused(request)
@@ -136,14 +146,14 @@ class Scheduler:
 
     def _place(self, request: Request, active: list[_Slot]) -> _Slot:
         """Give a request the free slot that spares it most, and note what is left to decode."""
-        if request.adapter != self._adapter:
+        if request.adapter != self.adapter:
             self._backend.use(request.adapter)
-            self._adapter = request.adapter
+            self.adapter = request.adapter
         tokens = list(request.tokens)
         free = [slot for slot in self._slots if slot.sequence is None]
         slot = max(free, key=lambda slot: self._reusable(slot, request, tokens))
         kept = self._reusable(slot, request, tokens)
-        if not kept and request.shared >= LEAST_SHARED:
+        if not kept and self._backend.resumes and request.shared >= LEAST_SHARED:
             source = next((other for other in self._slots if self._holds_shared(other, request, tokens)), None)
             if source:
                 self._backend.copy(source.index, slot.index)
@@ -158,6 +168,8 @@ class Scheduler:
             DistinctSegments(request.distinct, request.stop_ids) if request.distinct else None,
             room=min(request.max_tokens, self._backend.context - len(tokens)),
             pending=deque(tokens[kept:]),
+            # Only one sequence alone leaves a decode room for guesses.
+            lookup=PromptLookup(tokens) if self._backend.guesses and request.sampling.temperature == 0 else None,
         )
         return slot
 
@@ -168,6 +180,8 @@ class Scheduler:
         requests change an answer. The instruction is always decoded up to the same place.
         """
         length = len(slot.cached)
+        if not self._backend.resumes:
+            return 0
         if slot.adapter == request.adapter and 0 < length < len(tokens) and tokens[:length] == slot.cached:
             return length
         return request.shared if self._holds_shared(slot, request, tokens) else 0
@@ -182,27 +196,71 @@ class Scheduler:
 
     def _round(self, active: list[_Slot]) -> Iterator[Step]:
         """One decode, and what every slot makes of it."""
-        for slot in [slot for slot in active if slot.sequence and slot.sequence.request.id in self._cancelled]:
-            assert slot.sequence is not None
-            yield self._end_cancelled(slot.sequence.request.id)
-            self._release(slot, active)
+        if self._cancelled:
+            for slot in [slot for slot in active if slot.sequence and slot.sequence.request.id in self._cancelled]:
+                assert slot.sequence is not None
+                yield self._end_cancelled(slot.sequence.request.id)
+                slot.sequence = None
+                active.remove(slot)
+        if len(active) == 1 and (guessed := self._guess(active[0])):
+            yield from self._verify(active, guessed)
+            return
         entries, wanted = self._compose(active)
         if not entries:
             return
-        try:
-            logits = self._backend.decode(entries)
-        except BaseException:
-            self.reset()  # how much of the batch arrived is not known
-            raise
+        logits = self._decode(entries)
         if wanted:
             tokens, logprobs = greedy(logits)
-            for row, slot in enumerate(wanted):
+            for row, slot in enumerate(list(wanted)):
                 yield from self._advance(slot, logits[row], int(tokens[row]), float(logprobs[row]))
                 if slot.sequence is None:
                     active.remove(slot)
 
+    def _decode(self, entries: list[Entry]) -> Any:
+        try:
+            return self._backend.decode(entries)
+        except BaseException:
+            self.reset()  # how much of the batch arrived is not known
+            raise
+
+    def _guess(self, slot: _Slot) -> list[int]:
+        """Tokens to try after the next one of a sequence that is decoding alone."""
+        sequence = slot.sequence
+        if sequence is None or sequence.lookup is None or len(sequence.pending) != 1:
+            return []
+        room = min(sequence.room - sequence.made - 1, self._backend.batch - 1)
+        return sequence.lookup.guesses()[: max(0, room)]
+
+    def _verify(self, active: list[_Slot], guessed: list[int]) -> Iterator[Step]:
+        """Decode the next token and the guesses after it at once; keep as many as are what is likeliest."""
+        (slot,) = active
+        sequence = slot.sequence
+        assert sequence is not None
+        start = len(slot.cached)
+        tokens = [sequence.pending.popleft(), *guessed]
+        logits = self._decode([Entry(slot.index, start + place, token, True) for place, token in enumerate(tokens)])
+        likeliest, logprobs = greedy(logits)
+        for place, token in enumerate(tokens):
+            slot.cached.append(token)
+            held = len(slot.cached)
+            yield from self._advance(slot, logits[place], int(likeliest[place]), float(logprobs[place]))
+            if slot.sequence is None:
+                active.clear()
+                break
+            right = place < len(guessed) and len(slot.cached) == held and sequence.pending[0] == guessed[place]
+            if not right or sequence.request.id in self._cancelled:
+                break
+            sequence.pending.popleft()
+        self._backend.trim(slot.index, len(slot.cached))
+
     def _compose(self, active: list[_Slot]) -> tuple[list[Entry], list[_Slot]]:
         """The next batch: a token of every decoding slot first, then prompts in the order of arrival."""
+        if len(active) == 1 and (sequence := active[0].sequence) and len(sequence.pending) == 1:
+            # One sequence, decoding: most tokens of a person's single question.
+            slot = active[0]
+            entry = Entry(slot.index, len(slot.cached), sequence.pending.popleft(), True)
+            slot.cached.append(entry.token)
+            return [entry], active
         entries: list[Entry] = []
         wanted: list[_Slot] = []
         room = self._backend.batch
@@ -218,6 +276,9 @@ class Scheduler:
             room -= count
             if count and not sequence.pending:
                 wanted.append(slot)
+        # In the order of the slots, which is the order of the cache: llama.cpp cuts a batch wherever it is left.
+        entries.sort(key=lambda entry: entry.slot)
+        wanted.sort(key=lambda slot: slot.index)
         return entries, wanted
 
     def _until_shared(self, slot: _Slot) -> int:
@@ -240,8 +301,12 @@ class Scheduler:
             del sequence.held[len(sequence.held) - rewind.drop :]
             sequence.made -= rewind.drop
             if rewind.drop:
+                if sequence.lookup:
+                    sequence.lookup.drop(rewind.drop)
                 del slot.cached[-rewind.drop :]
                 self._backend.trim(slot.index, len(slot.cached))
+        if sequence.lookup:
+            sequence.lookup.add(token)
         sequence.made += 1
         ended = token in request.stop_ids
         finish = "stop" if ended else "length" if sequence.made == sequence.room else None
@@ -264,10 +329,6 @@ class Scheduler:
             yield from held
         else:
             sequence.pending.append(token)
-
-    def _release(self, slot: _Slot, active: list[_Slot]) -> None:
-        slot.sequence = None
-        active.remove(slot)
 
 
 class _Waiting:

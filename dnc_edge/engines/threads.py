@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from dnc_edge.errors import UsageError
+
 MOST_THREADS = 1024
 _LOADAVG = Path("/proc/loadavg")
 
@@ -14,6 +16,19 @@ _LOADAVG = Path("/proc/loadavg")
 def cores() -> int:
     """How many cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def chosen_threads(threads: int | None) -> int:
+    """The number asked for, or the default.
+
+    Raises:
+        UsageError: it is not 1 to 1,024.
+    """
+    if threads is None:
+        return default_threads()
+    if not 1 <= threads <= MOST_THREADS:
+        raise UsageError(f"threads must be 1 to {MOST_THREADS}, not {threads}")
+    return threads
 
 
 def default_threads(running: Callable[[], int | None] | None = None) -> int:

@@ -7,7 +7,7 @@ import hashlib
 import json
 import re
 import threading
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Collection, Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -16,6 +16,8 @@ from dnc_edge.errors import StudentError
 
 FILENAME = "student.json"
 SCHEMA = 1
+# Which level to take where nobody says and the default one is for another engine.
+PREFERRED = ("q8_0", "int8", "q4_k_m", "f16", "fp32")
 PLAIN_NAME = re.compile(r"\w[\w.-]*")
 
 
@@ -57,6 +59,8 @@ class Probe:
 
 @dataclass(frozen=True)
 class Manifest:
+    """What `student.json` says. `start` is the token with which an encoder-decoder begins to write."""
+
     name: str
     roles: Mapping[str, Role]
     files: tuple[WeightFile, ...]
@@ -66,6 +70,7 @@ class Manifest:
     stop: tuple[str, ...]
     probes: tuple[Probe, ...]
     about: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    start: int | None = None
 
     def file(self, level: str | None = None, engine: str | None = None) -> WeightFile:
         """The weight file of a level (the default one if None) and engine (any if None).
@@ -82,6 +87,26 @@ class Manifest:
             f"student {self.name} has no level {wanted}" + (f" for {engine}" if engine else ""),
             hint=f"it has: {have}",
         )
+
+    def choose(self, level: str | None, engine: str | None, installed: Collection[str]) -> WeightFile:
+        """The weight file for what was asked and what is installed.
+
+        Args:
+            level: a level, or None for the default one, or the likest that the engine has.
+            engine: an engine, or None for the first installed one that has the level.
+            installed: engines whose packages are there, the preferred one first.
+
+        Raises:
+            StudentError: there is none; what exists is named.
+        """
+        engines = [engine] if engine else list(installed) or [None]  # type: ignore[list-item]
+        wanted = [level] if level else list(dict.fromkeys([self.default_level, *PREFERRED, *dict(self.levels)]))
+        for candidate in engines:
+            for name in wanted:
+                for weights in self.files:
+                    if (weights.engine, weights.level) == (candidate, name) and weights.part in ("model", "decoder"):
+                        return weights
+        return self.file(level, engine)
 
     @property
     def levels(self) -> list[tuple[str, str]]:
@@ -145,6 +170,7 @@ def _read(values: Any) -> Manifest:
             for probe in _a(list, values["probes"])
         ),
         about=_a(dict, values.get("about", {})),
+        start=None if values.get("start") is None else _a(int, values["start"]),
     )
     if min(manifest.context, manifest.max_subquestions, *(role.max_tokens for role in manifest.roles.values())) < 1:
         raise ValueError("context, max_subquestions and max_tokens are at least 1")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import Iterator
+from importlib.util import find_spec
 
 from dnc_edge.engines import GREEDY, Engine, Request, Sampling
 from dnc_edge.engines.protocol import Finish
@@ -16,6 +17,8 @@ from dnc_edge.students.tokenizer import Detokenizer, Tokenizer, encode_prompt
 from dnc_edge.types import Usage
 
 _ids = itertools.count(1)
+# Engines by name, the preferred one first, with the package that each needs.
+ENGINES = {"llama.cpp": "llama_cpp", "onnxruntime": "onnxruntime"}
 
 
 class Generation:
@@ -117,16 +120,20 @@ class Student:
         name: str | None = None,
         *,
         level: str | None = None,
+        engine: str | None = None,
         threads: int | None = None,
         context: int | None = None,
+        slots: int = 1,
     ) -> Student:
         """Load a student by name or path, its checksum and probes verified.
 
         Args:
             name: see `resolve`; None is the bundled student.
             level: quantization level; None is the student's default.
+            engine: "llama.cpp" or "onnxruntime"; None takes the first that is installed and has the level.
             threads: compute threads; None lets the engine choose.
             context: longest sequence in tokens; None is what the student was trained for.
+            slots: sequences that are decoded at once.
 
         Raises:
             StudentError: unknown, damaged, or not what trained it.
@@ -134,15 +141,32 @@ class Student:
         """
         directory = resolve(name)
         manifest = manifests.load(directory)
-        weights = manifest.file(level, engine="llama.cpp")
-        # The checksum is worked out while the engine's libraries are imported; nothing is loaded before it holds.
-        check = manifests.Verification(directory, weights)
-        from dnc_edge.engines.llama_cpp import GgufModel, LlamaCppEngine
-        from dnc_edge.students.tokenizer import GgufTokenizer
+        weights = manifest.choose(level, engine, [name for name, package in ENGINES.items() if find_spec(package)])
+        parts = manifest.parts(weights.level, weights.engine)
+        # Checksums are worked out while the engine's libraries are imported; nothing is loaded before they hold.
+        checks = {part: manifests.Verification(directory, file) for part, file in parts.items()}
+        size = context or manifest.context
+        if weights.engine == "llama.cpp":
+            from dnc_edge.engines.llama_cpp import GgufModel, LlamaCppEngine
+            from dnc_edge.students.tokenizer import GgufTokenizer
 
-        model = GgufModel(check.path())
-        engine = LlamaCppEngine(model, context=context or manifest.context, threads=threads)
-        return cls(manifest, weights, engine, GgufTokenizer(model))
+            model = GgufModel(checks["model"].path())
+            llama = LlamaCppEngine(model, context=size, threads=threads, slots=slots)
+            return cls(manifest, weights, llama, GgufTokenizer(model))
+        from dnc_edge.engines.onnx import OnnxEngine
+        from dnc_edge.students.tokenizer import JsonTokenizer
+
+        paths = {part: check.path() for part, check in checks.items()}
+        if "tokenizer" not in paths:
+            raise StudentError(f"student {manifest.name} has no tokenizer file", hint="convert it again")
+        tokenizer = JsonTokenizer(paths["tokenizer"])
+        onnx = OnnxEngine(paths, context=size, threads=threads, slots=slots, start=manifest.start)
+        if onnx.vocabulary_size < tokenizer.vocabulary_size:
+            raise StudentError(
+                f"student {manifest.name} has {onnx.vocabulary_size} tokens, its tokenizer {tokenizer.vocabulary_size}",
+                hint="its files do not belong together; convert it again",
+            )
+        return cls(manifest, weights, onnx, tokenizer)
 
     def _check_probes(self) -> None:
         for probe in self.manifest.probes:

@@ -1,0 +1,190 @@
+"""Measurements that need a process of their own: `python -m dnc_edge.bench.probes` reads one from stdin as JSON.
+
+A probe loads one file, measures, and prints JSON. Peak memory is then its own, and nothing that another
+one loaded is warm.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import statistics
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from dnc_edge.engines import Request
+
+# Any tokens will do for speed; these occur in every vocabulary.
+FIRST_TOKEN = 300
+
+
+def prompt(length: int, seed: int = 0) -> list[int]:
+    return [FIRST_TOKEN + (seed * 31 + index * 7) % 1000 for index in range(length)]
+
+
+def engine(files: Mapping[str, str], *, threads: int | None, slots: int, context: int) -> Any:
+    """An engine for files by part: GGUF or ONNX by their suffix."""
+    paths = {part: Path(file) for part, file in files.items()}
+    if paths["model"].suffix == ".gguf":
+        from dnc_edge.engines.llama_cpp import GgufModel, LlamaCppEngine
+
+        return LlamaCppEngine(GgufModel(paths["model"]), threads=threads, slots=slots, context=context)
+    from dnc_edge.engines.onnx import OnnxEngine
+
+    return OnnxEngine(paths, threads=threads, slots=slots, context=context)
+
+
+def _timed(action: Callable[[], Any]) -> float:
+    started = time.perf_counter()
+    action()
+    return time.perf_counter() - started
+
+
+def load(files: Mapping[str, str], threads: int | None, context: int) -> dict[str, float]:
+    """Seconds to a first token with the file out of the page cache, and in it."""
+    for file in files.values():
+        handle = os.open(file, os.O_RDONLY)
+        os.fsync(handle)
+        os.posix_fadvise(handle, 0, 0, os.POSIX_FADV_DONTNEED)
+        os.close(handle)
+
+    def once() -> None:
+        loaded = engine(files, threads=threads, slots=1, context=context)
+        list(loaded.run([Request("first", prompt(1), 1)]))
+        loaded.close()
+
+    return {"load_cold_seconds": _timed(once), "load_warm_seconds": _timed(once)}
+
+
+def single(files: Mapping[str, str], threads: int | None, context: int, *, tokens: int, repeat: int) -> dict[str, Any]:
+    """One sequence: seconds to the first token of a prompt of 64, prefill and decode in tokens/s."""
+    loaded = engine(files, threads=threads, slots=1, context=context)
+    first, decode, prefill = [], [], []
+    for number in range(repeat + 1):
+        steps = loaded.run([Request("s", prompt(64, number), tokens + 1)])
+        first.append(_timed(lambda: next(steps)))  # noqa: B023
+        decode.append(tokens / _timed(lambda: list(steps)))  # noqa: B023
+        long = prompt(256, number + 500)
+        prefill.append(256 / _timed(lambda: list(loaded.run([Request("p", long, 1)]))))  # noqa: B023
+    # The first round warms up.
+    return {
+        "first_token_seconds": first[1:],
+        "decode_tokens_per_second": decode[1:],
+        "prefill_tokens_per_second": prefill[1:],
+        "peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+    }
+
+
+def many(
+    files: Mapping[str, str], threads: int | None, context: int, *, slots: int, tokens: int, repeat: int
+) -> dict[str, Any]:
+    """`slots` sequences at once: decoded tokens/s of all together, prompts left out."""
+    loaded = engine(files, threads=threads, slots=slots, context=context)
+    rates = []
+    for number in range(repeat + 1):
+        requests = [Request(str(slot), prompt(32, number * slots + slot), tokens) for slot in range(slots)]
+        steps = loaded.run(requests)
+        begun: set[str] = set()
+        for step in steps:
+            begun.add(step.id)
+            if len(begun) == slots:
+                break
+        started, made = time.perf_counter(), sum(1 for _ in steps)
+        rates.append(made / (time.perf_counter() - started))
+    return {"tokens_per_second": rates[1:], "slots": slots}
+
+
+def plans(
+    files: Mapping[str, str],
+    threads: int | None,
+    context: int,
+    *,
+    prompts: list[list[int]],
+    stop: list[int],
+    limit: int,
+    slots: int,
+    repeat: int,
+) -> dict[str, Any]:
+    """Questions/s from prompts to whole plans."""
+    loaded = engine(files, threads=threads, slots=slots, context=context)
+    requests = [Request(str(n), tokens, limit, frozenset(stop)) for n, tokens in enumerate(prompts)]
+    list(loaded.run(requests[: 2 * slots]))
+    rates, made = [], 0
+    for _ in range(repeat):
+        started = time.perf_counter()
+        made = sum(1 for _ in loaded.run(requests))
+        rates.append(len(requests) / (time.perf_counter() - started))
+    tokens_in = sum(len(tokens) for tokens in prompts)
+    return {"questions_per_second": rates, "decoded_tokens": made, "prompt_tokens": tokens_in, "slots": slots}
+
+
+def high_level(
+    files: Mapping[str, str],
+    threads: int | None,
+    context: int,
+    *,
+    tokens: int,
+    repeat: int,
+    prompts: list[list[int]] | None = None,
+    limit: int = 0,
+) -> dict[str, Any]:
+    """The same through `llama_cpp.Llama.create_completion`: decode tokens/s, and plans one after another."""
+    from llama_cpp import Llama
+
+    from dnc_edge.engines.threads import chosen_threads
+
+    count = chosen_threads(threads)
+    llama = Llama(files["model"], n_ctx=context, n_threads=count, n_threads_batch=count, verbose=False)
+    settings: dict[str, Any] = {"temperature": 0.0, "repeat_penalty": 1.0}
+    # Never ended early: the same number of tokens as the others decode.
+    bias = {2: -1e9}
+    decode = []
+    for number in range(repeat + 1):
+        begin = prompt(64, number)
+        short = _timed(lambda: llama.create_completion(begin, max_tokens=1, logit_bias=bias, **settings))  # noqa: B023
+        llama.reset()
+        made = 0
+
+        def long() -> None:
+            nonlocal made
+            reply: Any = llama.create_completion(begin, max_tokens=tokens + 1, logit_bias=bias, **settings)  # noqa: B023
+            made = reply["usage"]["completion_tokens"] - 1
+
+        seconds = _timed(long)
+        decode.append(made / (seconds - short))
+    result: dict[str, Any] = {"decode_tokens_per_second": decode[1:]}
+    if prompts:
+        rates = []
+        for _ in range(repeat):
+            seconds = _timed(lambda: [llama.create_completion(p, max_tokens=limit, **settings) for p in prompts])
+            rates.append(len(prompts) / seconds)
+        result["questions_per_second"] = rates
+    return result
+
+
+def bandwidth(threads: int | None) -> dict[str, Any]:
+    """Bytes/s at which so many threads read memory that no cache holds."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    import numpy as np
+
+    from dnc_edge.engines.threads import chosen_threads
+
+    count = chosen_threads(threads)
+    parts = [np.ones(2**25, np.float64) for _ in range(count)]
+    with ThreadPoolExecutor(count) as pool:
+        seconds = [_timed(lambda: list(pool.map(np.sum, parts))) for _ in range(7)]
+    return {"bytes_per_second": sum(part.nbytes for part in parts) / statistics.median(seconds)}
+
+
+PROBES: dict[str, Callable[..., dict[str, Any]]] = {
+    "load": load, "single": single, "many": many, "plans": plans, "high_level": high_level, "bandwidth": bandwidth,
+}  # fmt: skip
+
+if __name__ == "__main__":
+    asked = json.load(sys.stdin)
+    print(json.dumps(PROBES[asked.pop("probe")](**asked)))

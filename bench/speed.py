@@ -1,0 +1,222 @@
+"""How fast a student decodes on this machine, and how near that is to what the machine could do."""
+
+from __future__ import annotations
+
+import json
+import re
+import statistics
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dnc_edge.bench.machine import idle_load, machine
+from dnc_edge.engines.threads import chosen_threads
+from dnc_edge.errors import DataMissing, MissingError, UsageError
+from dnc_edge.prompts import EXAMPLES, user_message
+from dnc_edge.students.student import Student
+from dnc_edge.tasks import gsm8k
+
+# Above this, another process takes so much that the figures would be about it.
+MOST_LOAD = 0.3
+TOKENS = 128
+
+
+@dataclass(frozen=True)
+class Target:
+    """What is measured: files by part, and for a student the prompts and stop tokens of real questions."""
+
+    name: str
+    engine: str
+    level: str
+    files: Mapping[str, Path]
+    prompts: Sequence[Sequence[int]] = ()
+    stop: Sequence[int] = ()
+
+
+def student_target(name: str | None, level: str | None, engine: str | None, questions: int) -> Target:
+    """A student with the first questions of GSM8K test, or with ours where that is not on this machine."""
+    from dnc_edge.students import manifest, resolve
+
+    with Student.open(name, level=level, engine=engine) as student:
+        try:
+            texts = [problem.question for problem in gsm8k.load(questions)]
+        except DataMissing:
+            texts = [example.question for example in EXAMPLES["problem"]] * (questions // 2)
+        prompts = [student.prompt("decompose", user_message(text)) for text in texts]
+        directory = resolve.resolve(name)
+        parts = manifest.load(directory).parts(student.weights.level, student.weights.engine)
+        files = {part: directory / file.file for part, file in parts.items()}
+        stop = [student.tokenizer.control(piece) for piece in student.manifest.stop]
+        return Target(student.name, student.weights.engine, student.weights.level, files, prompts, stop)
+
+
+def speed(
+    target: Target,
+    *,
+    threads: int | None = None,
+    slots: int = 8,
+    context: int = 512,
+    repeat: int = 5,
+    busy: bool = False,
+    llama_bench: Path | None = None,
+    peers: bool = True,
+    say: Callable[[str], None] = lambda _: None,
+) -> dict[str, Any]:
+    """Measure a target, each figure in a process of its own.
+
+    Args:
+        target: what is measured.
+        threads: compute threads for all; None takes the default.
+        slots: sequences at once where there are many.
+        context: tokens of a sequence.
+        repeat: measurements of each figure; median, least and most are returned.
+        busy: measure although other processes run.
+        llama_bench: llama.cpp's own benchmark program, to run beside.
+        peers: measure `llama_cpp.Llama` beside, where the target is a GGUF file.
+        say: told what is being measured.
+
+    Returns:
+        figures, ratios to the peers, limits and machine, as docs/engines.md explains them.
+
+    Raises:
+        UsageError: the machine is busy, and that was not allowed.
+        MissingError: llama-bench is not where it was said to be, or a probe failed.
+    """
+    load = idle_load()
+    if load is not None and load > MOST_LOAD and not busy:
+        raise UsageError(
+            f"other processes keep {load:.1f} cores busy", hint="stop them, or measure all the same with --busy"
+        )
+    # Chosen once, so that all are measured with the same.
+    threads = chosen_threads(threads)
+    files = {part: str(path.resolve()) for part, path in target.files.items() if part != "tokenizer"}
+    common = {"files": files, "threads": threads, "context": context}
+
+    def probe(name: str, **settings: Any) -> dict[str, Any]:
+        say(f"measuring {name}")
+        return _probe(name, **{**common, **settings})
+
+    one = probe("single", tokens=TOKENS, repeat=repeat)
+    figures: dict[str, Any] = {
+        **probe("load"),
+        "first_token_seconds": _spread(one["first_token_seconds"]),
+        "prefill_tokens_per_second": _spread(one["prefill_tokens_per_second"]),
+        "decode_tokens_per_second": _spread(one["decode_tokens_per_second"]),
+        "peak_memory_bytes": one["peak_memory_bytes"],
+    }
+    several = probe("many", slots=slots, tokens=TOKENS, repeat=repeat)
+    figures[f"decode_tokens_per_second_{slots}_slots"] = _spread(several["tokens_per_second"])
+    asked = {"prompts": list(target.prompts), "limit": 80}
+    if target.prompts:
+        made = probe("plans", stop=list(target.stop), slots=slots, repeat=repeat, **asked)
+        figures[f"questions_per_second_{slots}_slots"] = _spread(made["questions_per_second"])
+        alone = probe("plans", stop=list(target.stop), slots=1, repeat=repeat, **asked)
+        figures["questions_per_second_1_slot"] = _spread(alone["questions_per_second"])
+    ratios: dict[str, list[float]] = {}
+    if target.engine == "llama.cpp" and (peers or llama_bench):
+        # In turn, round by round, so that what slows the machine slows all of them.
+        for _ in range(repeat):
+            ours = statistics.median(probe("single", tokens=TOKENS, repeat=2)["decode_tokens_per_second"])
+            if peers:
+                theirs = probe("high_level", tokens=TOKENS, repeat=2)["decode_tokens_per_second"]
+                ratios.setdefault("decode over create_completion", []).append(ours / statistics.median(theirs))
+            if llama_bench:
+                say("measuring llama-bench")
+                rates = _llama_bench(llama_bench, files["model"], threads)
+                ratios.setdefault("decode over llama-bench", []).append(ours / statistics.median(rates))
+            if peers and target.prompts:
+                made = probe("plans", stop=list(target.stop), slots=slots, repeat=1, **asked)["questions_per_second"][0]
+                theirs = probe("high_level", tokens=1, repeat=1, **asked)["questions_per_second"]
+                ratios.setdefault(f"questions over create_completion, {slots} slots", []).append(made / theirs[0])
+    limits = _limits(target, figures, slots, threads)
+    return {
+        "target": {"name": target.name, "engine": target.engine, "level": target.level},
+        "settings": {"threads": threads, "slots": slots, "context": context, "repeat": repeat, "busy": busy},
+        "load": load,
+        "figures": figures,
+        "ratios": {name: _spread(values) for name, values in ratios.items()},
+        "limits": limits,
+        "machine": machine(),
+    }
+
+
+def _limits(target: Target, figures: Mapping[str, Any], slots: int, threads: int) -> dict[str, Any]:
+    """What bandwidth and arithmetic allow, and which share of it was reached."""
+    decode = figures["decode_tokens_per_second"]["median"]
+    prefill = figures["prefill_tokens_per_second"]["median"]
+    together = figures[f"decode_tokens_per_second_{slots}_slots"]["median"]
+    measured = _probe("bandwidth", threads=threads)["bytes_per_second"]
+    if target.engine == "llama.cpp":
+        from dnc_edge.bench.shapes import bytes_per_token
+
+        size = bytes_per_token(target.files["model"])
+    else:
+        size = target.files["model"].stat().st_size
+    limits: dict[str, Any] = {
+        "memory_bytes_per_second": round(measured),
+        "bytes_per_token": size,
+        # Beyond it where the weights fit into the processor's cache.
+        "tokens_per_second_by_bandwidth": round(measured / size, 1),
+        f"{slots} slots, share of the smaller of {slots} x one and prefill": round(
+            together / min(slots * decode, prefill), 3
+        ),
+    }
+    if rates := figures.get(f"questions_per_second_{slots}_slots"):
+        per_question = sum(map(len, target.prompts)) / len(target.prompts)
+        bound = prefill / per_question
+        limits["questions_per_second_by_prefill"] = round(bound, 1)
+        limits["questions, share of the bound by prefill"] = round(rates["median"] / bound, 3)
+    return limits
+
+
+def _probe(name: str, **settings: Any) -> dict[str, Any]:
+    run = subprocess.run(
+        [sys.executable, "-m", "dnc_edge.bench.probes"],
+        input=json.dumps({"probe": name, **settings}),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if run.returncode != 0:
+        last = (run.stderr.strip().splitlines() or ["it said nothing"])[-1]
+        raise MissingError(f"the measurement {name} failed: {last}")
+    values: dict[str, Any] = json.loads(run.stdout.splitlines()[-1])
+    return values
+
+
+def _llama_bench(program: Path, file: str, threads: int) -> list[float]:
+    """Decoded tokens/s after a prompt of 64, as ours are measured."""
+    command = [str(program), "-m", file, "-t", str(threads), "-p", "0", "-d", "64", "-n", str(TOKENS), "-r", "3"]
+    try:
+        run = subprocess.run([*command, "-fa", "1", "-o", "json"], capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError) as error:
+        raise MissingError(f"cannot run {program.name}", hint="docs/engines.md says how it is built") from error
+    samples: list[float] = json.loads(run.stdout)[0]["samples_ts"]
+    return samples
+
+
+def _spread(values: Sequence[float]) -> dict[str, float]:
+    return {
+        "median": float(f"{statistics.median(values):.5g}"),
+        "least": float(f"{min(values):.5g}"),
+        "most": float(f"{max(values):.5g}"),
+    }
+
+
+def table(result: Mapping[str, Any]) -> str:
+    """The result for a person."""
+    target, settings = result["target"], result["settings"]
+    lines = [f"{target['name']} {target['level']} on {target['engine']}, {settings['threads']} threads", ""]
+    for name, value in result["figures"].items():
+        label = name.replace("_per_second", "/s").replace("_", " ")
+        if isinstance(value, dict):
+            lines.append(f"{label:42} {value['median']:>10.4g}   ({value['least']:.4g} to {value['most']:.4g})")
+        else:
+            lines.append(f"{label:42} {value:>10.4g}")
+    for name, value in result["ratios"].items():
+        lines.append(f"{name:42} {value['median']:>10.3f}   ({value['least']:.3f} to {value['most']:.3f})")
+    lines += [""] + [f"{re.sub('_', ' ', name):62} {value:>14,}" for name, value in result["limits"].items()]
+    return "\n".join(lines)

@@ -1,0 +1,122 @@
+"""ONNX Runtime behind the engine protocol: no compiler to install, and the same scheduler.
+
+A graph says in its metadata whether it was fused (`convert/fuse.py`). A fused decoder reads and writes one
+buffer of keys and values in place; any other takes its cache as input and gives a longer one as output,
+which costs a copy a token.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from dnc_edge.engines.memory import check_memory
+from dnc_edge.engines.onnx_caches import CopiedCache, EncoderDecoderCache, SharedCache
+from dnc_edge.engines.scheduled import ScheduledEngine, check_slots
+from dnc_edge.engines.threads import chosen_threads
+from dnc_edge.errors import ExtraMissing, StudentError, UsageError
+
+try:
+    import onnxruntime
+except ImportError as error:
+    raise ExtraMissing("onnxruntime", "cpu") from error
+
+# What `provider` may name; a GPU that turns out not to be there is left with one warning.
+PROVIDERS = {
+    "cpu": "CPUExecutionProvider",
+    "cuda": "CUDAExecutionProvider",
+    "coreml": "CoreMLExecutionProvider",
+    "directml": "DmlExecutionProvider",
+}
+
+
+class OnnxEngine(ScheduledEngine):
+    """Many sequences at once on one exported student; calls from several threads wait for each other.
+
+    Args:
+        files: the graphs by part: "model", or "encoder" and "decoder".
+        context: longest sequence in tokens.
+        threads: compute threads; None takes a thread for each core that is idle now.
+        slots: sequences decoded at once.
+        batch: most tokens of one decode.
+        provider: "cpu", "cuda", "coreml" or "directml"; None takes CUDA where it is, else the CPU.
+        start: the token with which an encoder-decoder begins to write.
+
+    Raises:
+        StudentError: a graph cannot be loaded, or would not fit the memory.
+        UsageError: a number or the provider is none that can be had.
+    """
+
+    name = "onnxruntime"
+
+    def __init__(
+        self,
+        files: Mapping[str, Path],
+        *,
+        context: int,
+        threads: int | None = None,
+        slots: int = 1,
+        batch: int = 512,
+        provider: str | None = None,
+        start: int | None = None,
+    ) -> None:
+        check_slots(slots)
+        self.context, self.slots = context, slots
+        self.threads = chosen_threads(threads)
+        sessions = {
+            part: _session(path, self.threads, provider)
+            for part, path in files.items()
+            if part in ("model", "encoder", "decoder")
+        }
+        self.provider = next(iter(sessions.values())).get_providers()[0]
+        cache: SharedCache | CopiedCache | EncoderDecoderCache
+        if "model" not in sessions:
+            if start is None:
+                raise StudentError("the manifest does not say with which token the decoder starts")
+            cache = EncoderDecoderCache(sessions["encoder"], sessions["decoder"], slots, context, start)
+        else:
+            fused = "dnc_edge.fused" in sessions["model"].get_modelmeta().custom_metadata_map
+            in_place = fused and self.provider == PROVIDERS["cpu"]
+            kind = SharedCache if in_place else CopiedCache
+            check_memory(files["model"], cache_bytes=slots * context * cache_bytes(sessions["model"]), loaded=True)
+            cache = kind(sessions["model"], slots, context, max(batch, slots))
+        self.vocabulary_size = cache.vocabulary_size
+        super().__init__(cache)
+
+    def free(self) -> None:
+        self._scheduler.reset()
+
+
+def cache_bytes(session: Any) -> int:
+    """Bytes that one token takes in the cache, by the shapes of its inputs."""
+    shapes = [entry.shape for entry in session.get_inputs() if entry.name.startswith("past_key_values")]
+    return sum(4 * int(shape[1]) * int(shape[3]) for shape in shapes)
+
+
+def _session(path: Path, threads: int, provider: str | None) -> Any:
+    if not path.is_file():
+        raise StudentError(f"cannot read {path}: no such file", hint="convert or pull the student again")
+    check_memory(path)
+    available = onnxruntime.get_available_providers()
+    if provider is None:
+        wanted = PROVIDERS["cuda"] if PROVIDERS["cuda"] in available else PROVIDERS["cpu"]
+    elif provider not in PROVIDERS or PROVIDERS[provider] not in available:
+        have = [name for name, long in PROVIDERS.items() if long in available]
+        raise UsageError(f"onnxruntime has no provider {provider} here", hint=f"it has: {', '.join(have)}")
+    else:
+        wanted = PROVIDERS[provider]
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.log_severity_level = 4
+    try:
+        session = onnxruntime.InferenceSession(
+            str(path), options, providers=list(dict.fromkeys([wanted, PROVIDERS["cpu"]]))
+        )
+    except Exception as error:  # onnxruntime's own classes share no base but this
+        first = (str(error).splitlines() or [type(error).__name__])[0]
+        raise StudentError(f"onnxruntime cannot load {path}: {first}"[:300], hint="convert it again") from error
+    if session.get_providers()[0] != wanted:
+        warnings.warn(f"onnxruntime found no usable {wanted}; it runs on the CPU", RuntimeWarning, stacklevel=4)
+    return session
