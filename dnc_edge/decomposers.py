@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from dnc_edge import parse, prompts
-from dnc_edge.engines import GREEDY, Sampling
-from dnc_edge.errors import InputError
+from dnc_edge.engines import GREEDY, Request, Sampling
+from dnc_edge.errors import DncError, InputError
 from dnc_edge.pricing import Prices
 from dnc_edge.streams import mapped, result_of
 from dnc_edge.types import Plan, PlanDelta, Question, Record, SubQuestion, Usage
 
 if TYPE_CHECKING:
     from dnc_edge.endpoint import Chat
-    from dnc_edge.students.student import Student
+    from dnc_edge.students.student import Generation, Student
 
 Planning = Generator[PlanDelta | SubQuestion, None, Plan]
 
@@ -91,9 +91,46 @@ class StudentDecomposer:
         tokens += self.student.tokenizer.encode("".join(asked + "\n" for asked, _ in history))
         return _next(self._decode(tokens, cap=1), history)
 
-    def _decode(self, tokens: list[int], *, cap: int) -> Planning:
+    def decompose_many(self, questions: Iterable[Question]) -> Generator[tuple[Question, Plan | DncError]]:
+        """Plans of many questions, decoded together; each comes when it is whole, in any order.
+
+        Questions are taken from the iterable as the engine has room for them. What is wrong with one (a
+        prompt too long) stands in the place of its plan.
+        """
+        running: dict[str, tuple[Question, Generation]] = {}
+
+        def requests() -> Iterator[Request]:
+            for question in questions:
+                tokens = self.student.prompt("decompose", prompts.user_message(question.text, question.context))
+                generation = self._generation(tokens)
+                running[generation.request.id] = question, generation
+                yield generation.request
+
+        for step in self.student.engine.run(requests()):
+            question, generation = running[step.id]
+            try:
+                text = generation.feed(step)
+            except DncError as error:
+                del running[step.id]
+                yield question, error
+                continue
+            if not step.finish and "\n" in text and self._whole(generation, self.cap) >= self.cap:
+                generation.stop()
+            if step.finish:
+                generation.end()
+                del running[step.id]
+                yield question, self._plan(generation, self.cap)
+
+    def _generation(self, tokens: list[int]) -> Generation:
         limit = self.student.manifest.roles["decompose"].max_tokens
-        generation = self.student.generate(tokens, max_tokens=limit, sampling=self.sampling, distinct_lines=True)
+        return self.student.generate(tokens, max_tokens=limit, sampling=self.sampling, distinct_lines=True)
+
+    def _whole(self, generation: Generation, cap: int) -> int:
+        """How many sub-questions are whole."""
+        return len(parse.plan(generation.text.rpartition("\n")[0], cap=cap).subquestions)
+
+    def _decode(self, tokens: list[int], *, cap: int) -> Planning:
+        generation = self._generation(tokens)
         told = 0
         for piece in generation:
             yield PlanDelta(piece)
@@ -105,9 +142,13 @@ class StudentDecomposer:
                 if told >= cap:
                     generation.stop()
                     break
+        plan = self._plan(generation, cap)
+        for number in range(told, len(plan.subquestions)):
+            yield SubQuestion(number + 1, plan.subquestions[number])
+        return plan
+
+    def _plan(self, generation: Generation, cap: int) -> Plan:
         parsed = parse.plan(generation.text, cap=cap)
-        for number in range(told, len(parsed.subquestions)):
-            yield SubQuestion(number + 1, parsed.subquestions[number])
         usage = generation.usage
         return Plan(
             subquestions=parsed.subquestions,
@@ -116,6 +157,24 @@ class StudentDecomposer:
             logprob=generation.mean_logprob,
             usage=replace(usage, cost_usd=self.prices.of_local(usage)),
         )
+
+
+class PlannedDecomposer:
+    """A decomposer whose plan of one question is there already, decoded together with others."""
+
+    def __init__(self, decomposer: Decomposer, plan: Plan | DncError) -> None:
+        self.name, self.cap = decomposer.name, decomposer.cap
+        self.engine, self.level = decomposer.engine, decomposer.level
+        self.identity = decomposer.identity
+        self.next = decomposer.next
+        self._plan = plan
+
+    def decompose(self, question: Question) -> Planning:
+        if isinstance(self._plan, DncError):
+            raise self._plan
+        for number, subquestion in enumerate(self._plan.subquestions, start=1):
+            yield SubQuestion(number, subquestion)
+        return self._plan
 
 
 class ChatDecomposer:

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from dnc_edge.decomposers import Decomposer
     from dnc_edge.endpoint import Chat
     from dnc_edge.pipeline import Pipeline
+    from dnc_edge.runner.gate import Gate
+    from dnc_edge.runner.store import Store
     from dnc_edge.solvers import Solver
     from dnc_edge.students.chat import LocalChat
     from dnc_edge.students.student import Student
@@ -37,6 +39,8 @@ class Edge:
         prices: how remote and local stages are priced.
         solver_options: fields merged into every request to a remote solver.
         slots: sequences that a local student decodes at once.
+        gate: what every remote request must pass, for runs of many.
+        store: where complete remote replies are kept and looked up.
         **flags: single settings, over all other sources.
 
     Raises:
@@ -50,12 +54,14 @@ class Edge:
         prices: Prices | None = None,
         solver_options: Mapping[str, Any] | None = None,
         slots: int = 1,
+        gate: Gate | None = None,
+        store: Store | None = None,
         **flags: Any,
     ) -> None:
         self.settings = settings or load(flags)
         self.prices = prices or Prices()
         self.solver_options = dict(solver_options or {})
-        self.slots = slots
+        self.slots, self.gate, self.store = slots, gate, store
         self._students: dict[str | None, Student] = {}
         self._chats: dict[str, LocalChat] = {}
         self._lock = threading.Lock()
@@ -225,15 +231,25 @@ class Edge:
 
     def _endpoint(self, spec: str, options: Mapping[str, Any]) -> Any:
         from dnc_edge.endpoint import Deadlines, Endpoint
+        from dnc_edge.retry import Retry
 
         settings = self.settings
-        return Endpoint.parse(
+        # Of many requests each can wait longer than a person would.
+        retry = Retry(attempts=8, longest=30.0) if self.gate else Retry()
+        endpoint = Endpoint.parse(
             spec,
+            retry=retry,
+            gate=self.gate,
             max_tokens=settings.max_tokens,
             temperature=settings.temperature,
             options=options,
             deadlines=Deadlines(read=min(60.0, settings.timeout), total=settings.timeout),
         )
+        if self.store is None:
+            return endpoint
+        from dnc_edge.runner.store import StoredChat
+
+        return StoredChat(endpoint, self.store)
 
 
 def check_question(question: Question) -> None:

@@ -11,12 +11,15 @@ import threading
 import time
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from dnc_edge.errors import DncError, SolverError, UsageError
 from dnc_edge.pricing import Prices
 from dnc_edge.retry import Retry
 from dnc_edge.types import Usage
+
+if TYPE_CHECKING:
+    from dnc_edge.runner.gate import Gate
 
 Messages = Sequence[Mapping[str, str]]
 
@@ -75,6 +78,7 @@ class Endpoint:
             is read from DNC_EDGE_API_KEY, so that no key goes where it was not meant to.
         max_tokens: output tokens asked for at most.
         options: merged into the request; None as a value leaves a field out.
+        gate: what every attempt must pass; None lets all through.
     """
 
     model: str
@@ -84,6 +88,7 @@ class Endpoint:
     options: Mapping[str, Any] = field(default_factory=dict)
     deadlines: Deadlines = Deadlines()
     retry: Retry = field(default_factory=Retry)
+    gate: Gate | None = None
 
     def __post_init__(self) -> None:
         self.name = f"openai:{self.model}" if self.base_url is None else f"{self.base_url}#{self.model}"
@@ -174,6 +179,7 @@ class Endpoint:
         while True:
             attempt += 1
             passed_on = False
+            ticket = self.gate.admit(self, self.request(messages), messages) if self.gate else None
             try:
                 attempt_stream = self._attempt(messages)
                 while True:
@@ -185,11 +191,15 @@ class Endpoint:
                     passed_on = True
                     yield text
             except SolverError as error:
+                if ticket:
+                    ticket.fail(error)
                 pause = None if passed_on else self.retry.pause(attempt, error, error.retry_after)
                 if pause is None:
                     raise
                 self.retry.sleep(pause)
                 continue
+            if ticket:
+                ticket.settle(reply.usage)
             # The stage's time includes failed attempts and pauses: it is what the user waited.
             first = reply.usage.first_token_seconds
             waited = time.perf_counter() - started

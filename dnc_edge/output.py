@@ -7,13 +7,19 @@ import json as jsons
 import os
 import re
 import sys
+import time
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import asdict
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from dnc_edge.errors import DncError
 from dnc_edge.types import AnswerDelta, Event, Finished, Notice, PlanDelta, Record, SubQuestion
 
+if TYPE_CHECKING:
+    from dnc_edge.batch.batch import Progress
+
+# Seconds between two lines of progress where nobody watches a bar.
+LINE_SECONDS = 10.0
 # C0 and C1 control characters but tab and newline: a model's text must not drive the terminal.
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
@@ -62,6 +68,51 @@ def bars() -> Generator[Callable[[str, int, int], None]]:
             progress.update(tasks[what], completed=done)
 
         yield show
+
+
+@contextlib.contextmanager
+def watching() -> Generator[Callable[[Progress], None]]:
+    """A bar for a run of many questions; where stderr is no terminal, a line now and then."""
+    last = time.monotonic()
+    if not sys.stderr.isatty():
+
+        def lines(now: Progress) -> None:
+            nonlocal last
+            if time.monotonic() - last >= LINE_SECONDS:
+                last = time.monotonic()
+                note(standing(now))
+
+        yield lines
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, TextColumn
+    from rich.progress import Progress as Bar
+
+    with Bar(BarColumn(), TextColumn("{task.description}"), console=Console(stderr=True)) as bar:
+        task = bar.add_task("")
+
+        def show(now: Progress) -> None:
+            nonlocal last
+            if time.monotonic() - last >= 0.1 or not now.left:
+                last = time.monotonic()
+                bar.update(task, description=standing(now), total=now.total, completed=now.kept + now.done)
+
+        yield show
+
+
+def standing(now: Progress) -> str:
+    """How a run stands, in one line: done, failed, speed, dollars spent and expected, time left."""
+    parts = [f"{now.kept + now.done:,}/{now.total:,}"]
+    if now.failed:
+        parts.append(f"{now.failed:,} failed")
+    parts.append(f"{now.rate:,.1f} questions/s, {now.output_tokens / max(now.seconds, 1e-9):,.0f} tokens/s")
+    if now.spent:
+        expected = "" if now.expected is None else f" of ${now.expected:.4f}"
+        parts.append(f"${now.before + now.spent:.4f}{expected}")
+    if now.seconds_left is not None:
+        minutes, seconds = divmod(round(now.seconds_left), 60)
+        parts.append(f"{minutes // 60}:{minutes % 60:02}:{seconds:02} left")
+    return " | ".join(parts)
 
 
 def print_error(error: DncError) -> None:

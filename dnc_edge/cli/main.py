@@ -8,8 +8,10 @@ from typing import Annotated
 import typer
 
 from dnc_edge import __version__, output
-from dnc_edge.cli import bench, convert, students, train
+from dnc_edge.cli import bench as bench_cli
+from dnc_edge.cli import convert, students, train
 from dnc_edge.cli.ask import ask
+from dnc_edge.cli.batch import batch
 from dnc_edge.cli.decompose import decompose
 from dnc_edge.cli.solve import solve
 from dnc_edge.errors import DncError
@@ -24,9 +26,10 @@ app = typer.Typer(
     help="Split a question into sub-questions on this machine; answer them with any solver.",
 )
 app.command()(ask)
+app.command()(batch)
 app.command()(decompose)
 app.command()(solve)
-app.add_typer(bench.app, name="bench")
+app.add_typer(bench_cli.app, name="bench")
 app.add_typer(convert.app, name="convert")
 app.add_typer(students.app, name="students")
 app.add_typer(train.app, name="train")

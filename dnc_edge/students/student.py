@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator
 from importlib.util import find_spec
 
-from dnc_edge.engines import GREEDY, Engine, Request, Sampling
+from dnc_edge.engines import GREEDY, Engine, Request, Sampling, Step
 from dnc_edge.engines.protocol import Finish
 from dnc_edge.errors import PromptTooLong, StudentError
 from dnc_edge.students import manifest as manifests
@@ -32,7 +32,7 @@ class Generation:
 
     def __init__(self, engine: Engine, tokenizer: Tokenizer, request: Request) -> None:
         self._engine = engine
-        self._request = request
+        self.request = request
         self._detokenizer = Detokenizer(tokenizer)
         self.text = ""
         self.tokens: list[int] = []
@@ -44,40 +44,55 @@ class Generation:
         self._ended: float | None = None
 
     def __iter__(self) -> Iterator[str]:
-        steps = self._engine.run([self._request])
+        steps = self._engine.run([self.request])
         try:
             for step in steps:
-                if self._first is None:
-                    self._first = time.perf_counter()
-                self.finish = step.finish
-                if step.finish == "too_long":
-                    raise PromptTooLong(
-                        f"the prompt has {len(self._request.tokens)} tokens and the student's context is "
-                        f"{self._engine.context}",
-                        hint="shorten the question or the passage",
-                    )
-                if step.token is not None:
-                    self.logprob += step.logprob
-                    self._steps += 1
-                    if step.finish != "stop":
-                        self.tokens.append(step.token)
-                        text = self._detokenizer.add(step.token)
-                        self.text += text
-                        if text:
-                            yield text
+                if text := self.feed(step):
+                    yield text
                 if self.finish == "cancelled":
                     return
-            if tail := self._detokenizer.finish():
-                self.text += tail
+            if tail := self.end():
                 yield tail
         finally:
             steps.close()
-            self._ended = time.perf_counter()
+            self.end()
+
+    def feed(self, step: Step) -> str:
+        """Take a step of the request from whoever runs the engine; the text that it completes.
+
+        Raises:
+            PromptTooLong: the step says so.
+        """
+        if self._first is None:
+            self._first = time.perf_counter()
+        self.finish = step.finish
+        if step.finish == "too_long":
+            raise PromptTooLong(
+                f"the prompt has {len(self.request.tokens)} tokens and the student's context is {self._engine.context}",
+                hint="shorten the question or the passage",
+            )
+        if step.token is None:
+            return ""
+        self.logprob += step.logprob
+        self._steps += 1
+        if step.finish == "stop":
+            return ""
+        self.tokens.append(step.token)
+        text = self._detokenizer.add(step.token)
+        self.text += text
+        return text
+
+    def end(self) -> str:
+        """Nothing more comes: the text that was still waiting for bytes. Twice is harmless."""
+        tail = "" if self._ended else self._detokenizer.finish()
+        self.text += tail
+        self._ended = self._ended or time.perf_counter()
+        return tail
 
     def stop(self) -> None:
         """End the run early; what was decoded stays."""
         self.finish = "cancelled"
-        self._engine.cancel(self._request.id)
+        self._engine.cancel(self.request.id)
 
     @property
     def mean_logprob(self) -> float | None:
@@ -87,7 +102,7 @@ class Generation:
     def usage(self) -> Usage:
         return Usage(
             requests=1,
-            input_tokens=len(self._request.tokens),
+            input_tokens=len(self.request.tokens),
             output_tokens=self._steps,
             seconds=(self._ended or time.perf_counter()) - self._started,
             first_token_seconds=None if self._first is None else self._first - self._started,

@@ -1,0 +1,250 @@
+"""Run a file of questions: what is done already is kept, what is paid for is written before it is counted."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Generator, Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from dnc_edge.batch import outputs
+from dnc_edge.batch.ledger import Ledger
+from dnc_edge.decomposers import PlannedDecomposer, StudentDecomposer
+from dnc_edge.edge import Edge
+from dnc_edge.errors import BudgetReached, DncError, InputError, RecordsFailed, UsageError
+from dnc_edge.runner.gate import Gate
+from dnc_edge.runner.journal import Journal, Reader
+from dnc_edge.runner.run import run
+from dnc_edge.types import Finished, Plan, Question, Record
+
+# Errors that say nothing of a question: the run ends, and the question is still to be asked.
+ENDING = frozenset({"budget", "solver_down"})
+
+
+@dataclass
+class Progress:
+    """How a run stands. Costs are of records; `spent` also counts replies whose question is not finished."""
+
+    total: int
+    kept: int = 0
+    done: int = 0
+    failed: int = 0
+    output_tokens: int = 0
+    spent: float = 0.0
+    before: float = 0.0
+    unpriced: bool = False
+    started: float = field(default_factory=time.monotonic)
+
+    @property
+    def seconds(self) -> float:
+        return time.monotonic() - self.started
+
+    @property
+    def left(self) -> int:
+        return self.total - self.kept - self.done
+
+    @property
+    def rate(self) -> float:
+        """Questions a second."""
+        return self.done / self.seconds if self.done else 0.0
+
+    @property
+    def seconds_left(self) -> float | None:
+        return self.left / self.rate if self.rate else None
+
+    @property
+    def expected(self) -> float | None:
+        """Dollars for all, by what the questions so far cost; None where that cannot be told."""
+        if self.unpriced or not self.done:
+            return None
+        return self.before + self.spent * (self.done + self.left) / self.done
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "total": self.total,
+            "kept": self.kept,
+            "done": self.done,
+            "failed": self.failed,
+            "questions_per_second": round(self.rate, 2),
+            "output_tokens": self.output_tokens,
+            "cost_usd": None if self.unpriced else round(self.before + self.spent, 6),
+            "seconds": round(self.seconds, 2),
+        }
+
+
+def batch(
+    questions: Iterable[Question],
+    out: Path | None,
+    edge: Edge,
+    *,
+    solve: bool = True,
+    jobs: int = 8,
+    retry_failed: bool = False,
+    in_input_order: bool = True,
+    tell: Callable[[Progress], None] = lambda _: None,
+    emit: Callable[[str], None] = lambda _: None,
+) -> Progress:
+    """Plan, and with `solve` answer, every question; write the records to `out`.
+
+    A record goes to the journal beside `out` (its name and `.journal`) the moment it is there. Run again with
+    the same arguments, only questions without a record, or with one of another key, are asked.
+
+    Args:
+        questions: read whole before anything is asked.
+        out: .jsonl, .csv or .parquet, with .gz if wished; None writes no file, and keeps no journal.
+        edge: decomposer, solver and their settings.
+        jobs: questions that are being solved at a time.
+        retry_failed: ask questions again whose record holds an error.
+        in_input_order: else as finished.
+        tell: told how the run stands, after every record.
+        emit: given every record as a line of JSON, as it is finished.
+
+    Returns:
+        how the run ended, where all questions have a record without an error.
+
+    Raises:
+        RecordsFailed: some records hold an error. BudgetReached, SolverError: the run ended early.
+        InputError: a question, or the output, cannot be used.
+        UsageError: another process writes to the output.
+    """
+    ledger = Ledger()
+    with contextlib.ExitStack() as stack:
+        stack.callback(ledger.close)
+        journal = None
+        if out is not None:
+            outputs.check_format(out)
+            journal = stack.enter_context(Journal(journal_path(out)))
+        ledger.ask(questions)
+        progress = Progress(ledger.total)
+        if journal:
+            progress.before = ledger.enter(journal)
+            if edge.gate:
+                edge.gate.spent += progress.before
+        failure: BaseException | None = None
+        tell(progress)
+        pipeline = edge.pipeline(solve=solve)
+        todo = _todo(ledger, pipeline, progress, retry_failed=retry_failed)
+        try:
+            for record in records(todo, edge, solve=solve, jobs=jobs):
+                line = record.to_json()
+                if journal:
+                    place = journal.append(line)
+                    ledger.put(record.id, record.key, place, failed=record.error is not None)
+                emit(line)
+                _count(progress, record, edge.gate)
+                tell(progress)
+        except (DncError, KeyboardInterrupt) as error:
+            failure = error
+        failed = progress.failed
+        if journal and out:
+            journal.sync()
+            failed = _write(out, ledger, in_input_order=in_input_order)
+        if failure:
+            raise failure
+    if failed:
+        raise RecordsFailed(f"{failed} of {progress.total} questions failed", hint="ask them again with --retry-failed")
+    return progress
+
+
+def journal_path(out: Path) -> Path:
+    return out.with_name(out.name + ".journal")
+
+
+def store_path(out: Path) -> Path:
+    return out.with_name(out.name + ".replies")
+
+
+def _todo(ledger: Ledger, pipeline: Any, progress: Progress, *, retry_failed: bool) -> Iterator[Question]:
+    for question in ledger.questions():
+        done = ledger.done(question.id or "")
+        if done and done.key == pipeline.key(question) and not (done.failed and retry_failed):
+            progress.kept += 1
+        else:
+            yield question
+
+
+def _count(progress: Progress, record: Record, gate: Gate | None) -> None:
+    progress.done += 1
+    progress.failed += record.error is not None
+    progress.output_tokens += sum(usage.output_tokens for usage in record.usage.values())
+    if record.cost_usd is None:
+        progress.unpriced = True
+    else:
+        progress.spent += record.cost_usd
+    if gate and gate.spent - progress.before > progress.spent:
+        progress.spent = gate.spent - progress.before
+
+
+def _write(out: Path, ledger: Ledger, *, in_input_order: bool) -> int:
+    """The output from the journal; returns how many records hold an error."""
+    reader, failed = Reader(journal_path(out)), 0
+
+    def lines() -> Iterator[str]:
+        nonlocal failed
+        for place, error in ledger.places(in_input_order=in_input_order):
+            failed += error
+            yield reader.line(place)
+
+    try:
+        outputs.write(out, lines())
+    finally:
+        reader.close()
+    return failed
+
+
+def records(questions: Iterable[Question], edge: Edge, *, solve: bool = True, jobs: int = 8) -> Generator[Record]:
+    """Records as they are finished.
+
+    A local student decodes plans of many questions together; up to `jobs` finished plans are being solved
+    meanwhile.
+
+    Raises:
+        BudgetReached, SolverError: no more can be asked.
+    """
+    pipeline = edge.pipeline(solve=solve)
+    decomposer = pipeline.decomposer
+    together = isinstance(decomposer, StudentDecomposer) and pipeline.strategy == "static"
+    planned: Iterable[tuple[Question, Plan | DncError | None]]
+    if together:
+        assert isinstance(decomposer, StudentDecomposer)
+        planned = decomposer.decompose_many(questions)
+    else:
+        planned = ((question, None) for question in questions)
+
+    def work(item: tuple[Question, Plan | DncError | None]) -> Record:
+        question, plan = item
+        own = pipeline
+        if plan is not None:
+            assert decomposer is not None
+            own = replace(pipeline, decomposer=PlannedDecomposer(decomposer, plan))
+        for event in own.stream(question):
+            if isinstance(event, Finished):
+                if event.error and (event.error.code in ENDING or isinstance(event.error, UsageError)):
+                    raise event.error
+                return event.record
+        raise AssertionError("a strategy ended without a record")
+
+    if together and not solve:
+        # Nothing to wait for: no thread is worth its switches.
+        yield from map(work, planned)
+    else:
+        yield from run(planned, work, jobs=jobs)
+
+
+def check_paths(source: str, out: Path | None) -> None:
+    """Refuse an output that is the input, before anything is read.
+
+    Raises:
+        UsageError, InputError: they are the same file, or the folder of the output is not there.
+    """
+    if out is None:
+        return
+    if source != "-" and Path(source).exists() and out.exists() and Path(source).samefile(out):
+        raise UsageError(f"{out} is the input too", hint="choose another output")
+    if not out.parent.is_dir():
+        raise InputError(f"cannot write {out}: there is no folder {out.parent}")
+
+
+__all__ = ["BudgetReached", "Progress", "batch", "check_paths", "journal_path", "records", "store_path"]

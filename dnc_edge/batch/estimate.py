@@ -1,0 +1,83 @@
+"""What a run would cost, from a sample, without sending a request."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from dnc_edge import prompts
+from dnc_edge.edge import Edge
+from dnc_edge.runner.gate import bound
+from dnc_edge.streams import result_of
+from dnc_edge.types import Question, Usage
+
+# English runs to about four bytes a token; solvers write about this much for a sub-question, and at the end.
+BYTES_PER_TOKEN = 4
+TOKENS_PER_STEP, TOKENS_AT_END = 45, 30
+SAMPLE = 20
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """For all questions: requests, tokens and dollars as expected, and dollars at the very most.
+
+    Dollars are None where no price is known. `sampled` plans were decoded here to tell their length.
+    """
+
+    questions: int
+    sampled: int
+    requests: int
+    input_tokens: int
+    output_tokens: int
+    expected_usd: float | None
+    most_usd: float | None
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def estimate(questions: Sequence[Question], total: int, edge: Edge) -> Estimate:
+    """Estimate `total` questions by some of them.
+
+    Args:
+        questions: the sample, at least one; a local decomposer plans them.
+        total: how many there are.
+        edge: decomposer and solver; only `static` and `single` are estimated well.
+    """
+    pipeline = edge.pipeline()
+    chat = getattr(pipeline.solver, "chat", None)
+    sent = written = 0
+    expected: float | None = 0.0
+    most: float | None = 0.0
+    for question in questions:
+        plan: Sequence[str] = ()
+        if pipeline.decomposer and pipeline.decomposer.engine:
+            plan = result_of(pipeline.decomposer.decompose(question)).subquestions
+        elif pipeline.decomposer:
+            plan = ("What is asked?",) * 3
+        if chat is None:
+            continue
+        messages = prompts.solve(question.text, question.context, plan)
+        tokens = sum(len(message["content"].encode()) for message in messages) // BYTES_PER_TOKEN
+        output = TOKENS_PER_STEP * max(1, len(plan)) + TOKENS_AT_END
+        sent, written = sent + tokens, written + output
+        likely = chat.cost(Usage(requests=1, input_tokens=tokens, output_tokens=output), edge.prices)
+        endpoint = getattr(chat, "chat", chat)
+        worst = chat.cost(bound(endpoint.request(messages), messages), edge.prices) if _remote(endpoint) else 0.0
+        expected = None if likely is None or expected is None else expected + likely
+        most = None if worst is None or most is None else most + worst
+    scale = total / len(questions)
+    return Estimate(
+        questions=total,
+        sampled=len(questions),
+        requests=total if chat is not None else 0,
+        input_tokens=round(sent * scale),
+        output_tokens=round(written * scale),
+        expected_usd=None if expected is None else expected * scale,
+        most_usd=None if most is None else most * scale,
+    )
+
+
+def _remote(chat: Any) -> bool:
+    return hasattr(chat, "request")

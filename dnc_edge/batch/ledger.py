@@ -1,0 +1,97 @@
+"""What is asked for and what is done, on disk and not in memory: a table of the input beside the journal."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from dnc_edge.errors import InputError
+from dnc_edge.pipeline import question_id
+from dnc_edge.runner.journal import Journal
+from dnc_edge.types import Question
+
+
+@dataclass(frozen=True)
+class Done:
+    """The last record of an id: its key, its place in the journal, whether it failed."""
+
+    key: str
+    place: int
+    failed: bool
+
+
+class Ledger:
+    """Every question once, in input order, with the place of its record. Temporary: it is made again from both."""
+
+    def __init__(self) -> None:
+        # An empty name is a database on disk that goes with its connection.
+        self._database = sqlite3.connect("", check_same_thread=False, isolation_level=None)
+        self._database.execute("PRAGMA cache_size = -1024")
+        self._database.execute("PRAGMA journal_mode = OFF")
+        self._database.execute(
+            "CREATE TABLE asked (position INTEGER PRIMARY KEY, id TEXT UNIQUE, text TEXT, context TEXT, done INTEGER)"
+        )
+        self._database.execute("CREATE TABLE done (id TEXT PRIMARY KEY, key TEXT, place INTEGER, failed INTEGER)")
+        self.total = 0
+        self.repeated = 0
+
+    def ask(self, questions: Iterable[Question]) -> None:
+        """Enter all questions.
+
+        Raises:
+            InputError: one id has two texts.
+        """
+        self._database.execute("BEGIN")
+        for question in questions:
+            id = question.id or question_id(question)
+            row = self._database.execute("SELECT text, context FROM asked WHERE id = ?", (id,)).fetchone()
+            if row is None:
+                values = (id, question.text, question.context)
+                self._database.execute("INSERT INTO asked (id, text, context) VALUES (?, ?, ?)", values)
+                self.total += 1
+            elif row == (question.text, question.context):
+                self.repeated += 1
+            else:
+                raise InputError(
+                    f"the id {id!r} stands for two different questions", hint="give each question an id of its own"
+                )
+        self._database.execute("COMMIT")
+
+    def enter(self, journal: Journal) -> float:
+        """Read what earlier runs did; returns the dollars that their records tell of."""
+        self._database.execute("BEGIN")
+        spent = 0.0
+        for place, record in journal.lines():
+            if isinstance(record.get("id"), str) and isinstance(record.get("key"), str):
+                self._put(record["id"], record["key"], place, failed=bool(record.get("error")))
+                spent += record.get("cost_usd") or 0.0
+        self._database.execute("COMMIT")
+        return spent
+
+    def put(self, id: str, key: str, place: int, *, failed: bool) -> None:
+        self._put(id, key, place, failed=failed)
+
+    def _put(self, id: str, key: str, place: int, *, failed: bool) -> None:
+        self._database.execute("INSERT OR REPLACE INTO done VALUES (?, ?, ?, ?)", (id, key, place, failed))
+
+    def done(self, id: str) -> Done | None:
+        row = self._database.execute("SELECT key, place, failed FROM done WHERE id = ?", (id,)).fetchone()
+        return Done(row[0], row[1], bool(row[2])) if row else None
+
+    def questions(self) -> Iterator[Question]:
+        """Every question, in input order, its id made out."""
+        cursor = self._database.cursor()
+        for id, text, context in cursor.execute("SELECT id, text, context FROM asked ORDER BY position"):
+            yield Question(text, context, id)
+
+    def places(self, *, in_input_order: bool) -> Iterator[tuple[int, bool]]:
+        """(place, failed) of the record of every question that has one."""
+        order = "asked.position" if in_input_order else "done.place"
+        cursor = self._database.cursor()
+        query = f"SELECT done.place, done.failed FROM asked JOIN done ON asked.id = done.id ORDER BY {order}"
+        for place, failed in cursor.execute(query):
+            yield place, bool(failed)
+
+    def close(self) -> None:
+        self._database.close()

@@ -1,0 +1,149 @@
+"""`dnc-edge batch`: a file of questions, stopped and resumed at will."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from dnc_edge import output
+from dnc_edge.cli import options
+from dnc_edge.errors import InputError, UsageError
+
+if TYPE_CHECKING:
+    from dnc_edge.batch.batch import Progress
+
+
+def batch(
+    source: Annotated[str, typer.Argument(metavar="IN", help="JSONL, CSV, Parquet or text, or .gz; - reads stdin.")],
+    out: Annotated[str, typer.Option("--out", "-o", help=".jsonl, .csv or .parquet, or .gz; - prints JSON lines.")],
+    plan_only: Annotated[bool, typer.Option("--plan-only", help="Decompose and solve nothing.")] = False,
+    form: Annotated[str | None, typer.Option("--format", help="Of IN: jsonl, csv, parquet or txt.")] = None,
+    column: Annotated[
+        list[str] | None, typer.Option(help="OURS=THEIRS for question, context or id; may be repeated.")
+    ] = None,
+    skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Pass bad lines over, and say so.")] = False,
+    jobs: Annotated[int, typer.Option("--jobs", "-j", help="Questions being solved at a time.", min=1, max=512)] = 8,
+    slots: Annotated[int, typer.Option(help="Plans being decoded at a time.", min=1, max=64)] = 8,
+    rpm: Annotated[int | None, typer.Option(help="Most remote requests a minute.", min=1)] = None,
+    tpm: Annotated[int | None, typer.Option(help="Most remote tokens a minute.", min=1)] = None,
+    max_cost: Annotated[
+        float | None, typer.Option(help="Dollars never exceeded, with earlier runs.", min=0)
+    ] = None,
+    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Ask failed questions again.")] = False,
+    order: Annotated[str, typer.Option(help="input or finished.")] = "input",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Estimate tokens and dollars; send nothing.")] = False,
+    student: options.Student = None,
+    level: options.Level = None,
+    decomposer: options.Decomposer = None,
+    solver: options.Solver = None,
+    solver_option: Annotated[
+        list[str] | None, typer.Option("--solver-option", help="key=value into each request to the solver.")
+    ] = None,
+    strategy: options.Strategy = None,
+    mode: options.Mode = None,
+    max_subquestions: options.MaxSubquestions = None,
+    temperature: options.Temperature = None,
+    top_p: options.TopP = None,
+    seed: options.Seed = None,
+    max_tokens: options.MaxTokens = None,
+    timeout: options.Timeout = None,
+    shots: options.Shots = None,
+    engine: options.Engine = None,
+    threads: options.Threads = None,
+    price: options.Price = None,
+    local_price: options.LocalPrice = None,
+    json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
+) -> None:
+    """Plan, and unless told otherwise answer, every question of a file.
+
+    Run the same command again after a kill, a crash or a cap: what has a record is kept, the rest is asked.
+
+    Examples:
+
+      dnc-edge batch questions.jsonl -o plans.jsonl --plan-only
+
+      dnc-edge batch questions.csv --column question=prompt -o out.jsonl --solver openai:gpt-4o-mini --max-cost 2
+    """
+    from dnc_edge.batch import inputs
+    from dnc_edge.batch.batch import batch as run_batch
+    from dnc_edge.batch.batch import check_paths, store_path
+    from dnc_edge.edge import Edge
+    from dnc_edge.runner.gate import Gate
+    from dnc_edge.runner.store import Store
+
+    if order not in ("input", "finished"):
+        raise UsageError(f"unknown order {order!r}", hint="choose from: input, finished")
+    target = None if out == "-" else Path(out)
+    check_paths(source, target)
+    prices = options.prices(price, local_price)
+    gate = Gate(prices, max_cost=max_cost, rpm=rpm, tpm=tpm)
+    passed_over = 0
+
+    def bad(error: InputError) -> None:
+        nonlocal passed_over
+        passed_over += 1
+        output.note(f"passed over: {error.message}")
+
+    columns = inputs.column_map(column or [])
+    questions = inputs.read(source, form=form, columns=columns, bad=bad if skip_bad else None)
+    settings: dict[str, Any] = {
+        "student": student, "level": level, "decomposer": decomposer, "solver": solver, "strategy": strategy,
+        "mode": mode, "max_subquestions": max_subquestions, "temperature": temperature, "top_p": top_p, "seed": seed,
+        "max_tokens": max_tokens, "timeout": timeout, "shots": shots, "engine": engine, "threads": threads,
+    }  # fmt: skip
+    solver_options = options.solver_options(solver_option)
+    # Replies of a question that needs several are kept one by one.
+    keeps = target is not None and not plan_only and not dry_run
+    store = Store(store_path(target)) if keeps and target else None
+    with Edge(prices=prices, solver_options=solver_options, slots=slots, gate=gate, store=store, **settings) as edge:
+        if dry_run:
+            _estimate(list(questions), edge)
+            return
+        with output.watching() as tell:
+            progress = None
+
+            def told(now: Progress) -> None:
+                nonlocal progress
+                progress = now
+                tell(now)
+
+            try:
+                run_batch(
+                    questions,
+                    target,
+                    edge,
+                    solve=not plan_only,
+                    jobs=jobs,
+                    retry_failed=retry_failed,
+                    in_input_order=order == "input",
+                    tell=told,
+                    emit=print if out == "-" else lambda _: None,
+                )
+            finally:
+                if store:
+                    store.close()
+                if progress:
+                    _summary(progress, passed_over, target, json)
+
+
+def _estimate(questions: list[Any], edge: Any) -> None:
+    from dnc_edge.batch.estimate import SAMPLE, estimate
+
+    if not questions:
+        raise InputError("there is no question")
+    step = max(1, len(questions) // SAMPLE)
+    output.print_json(estimate(questions[::step][:SAMPLE], len(questions), edge).to_dict(), indent=2)
+
+
+def _summary(progress: Progress, passed_over: int, target: Path | None, as_json: bool) -> None:
+    values = progress.to_dict() | {"passed_over": passed_over}
+    if as_json and target is not None:
+        output.print_json(values)
+        return
+    cost = "price unknown" if values["cost_usd"] is None else f"${values['cost_usd']:.6f}".rstrip("0").rstrip(".")
+    output.note(
+        f"{progress.done} done, {progress.kept} kept, {progress.failed} failed of {progress.total} | "
+        f"{progress.rate:,.1f} questions/s | {progress.output_tokens:,} tokens | {cost} | {progress.seconds:,.1f} s"
+    )
