@@ -198,6 +198,11 @@ class Endpoint:
                     raise
                 self.retry.sleep(pause)
                 continue
+            except BaseException:
+                # Closed or interrupted in mid-reply: it may have been charged.
+                if ticket:
+                    ticket.fail(None)
+                raise
             if ticket:
                 ticket.settle(reply.usage)
             # The stage's time includes failed attempts and pauses: it is what the user waited.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import random
 import socket
 import subprocess
 import sys
@@ -63,6 +64,10 @@ class Misbehaving(ThreadingHTTPServer):
         self.requests: list[dict[str, Any]] = []
         self.headers: list[dict[str, str]] = []
 
+    def choose(self, body: dict[str, Any]) -> str | int:
+        """The behaviour for a request."""
+        return self.script.pop(0) if len(self.script) > 1 else self.script[0]
+
     @property
     def address(self) -> str:
         return f"http://127.0.0.1:{self.server_address[1]}/v1"
@@ -76,6 +81,41 @@ class Misbehaving(ThreadingHTTPServer):
         self.server_close()
 
 
+class Counting(Misbehaving):
+    """Counts who asked what, answers after `delay` seconds, and misbehaves by chance.
+
+    Args:
+        odds: chance of each behaviour, the rest being "usage": a good reply with token counts.
+        seed: of the chances.
+    """
+
+    request_queue_size = 128
+
+    def __init__(self, *, delay: float = 0.0, odds: dict[str | int, float] | None = None, seed: int = 0) -> None:
+        super().__init__("usage", retry_after="0.05")
+        self.delay, self.odds, self.rng = delay, odds or {}, random.Random(seed)
+        self.guard = threading.Lock()
+        self.charged = 0  # requests that a provider would bill
+
+    def choose(self, body: dict[str, Any]) -> str | int:
+        time.sleep(self.delay)
+        with self.guard:
+            drawn = self.rng.random()
+        chosen: str | int = "usage"
+        for behaviour, chance in self.odds.items():
+            drawn -= chance
+            if drawn < 0:
+                chosen = behaviour
+                break
+        with self.guard:
+            self.charged += not isinstance(chosen, int)
+        return chosen
+
+    def asked(self) -> list[str]:
+        """The question of every request so far."""
+        return [body["messages"][-1]["content"].split("\n\nSub-questions:")[0] for body in list(self.requests)]
+
+
 class _Handler(BaseHTTPRequestHandler):
     server: Misbehaving
 
@@ -86,7 +126,7 @@ class _Handler(BaseHTTPRequestHandler):
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         self.server.requests.append(body)
         self.server.headers.append({name.lower(): value for name, value in self.headers.items()})
-        behaviour = self.server.script.pop(0) if len(self.server.script) > 1 else self.server.script[0]
+        behaviour = self.server.choose(body)
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             self.chat(behaviour)
 

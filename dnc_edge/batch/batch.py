@@ -14,13 +14,13 @@ from dnc_edge.batch.ledger import Ledger
 from dnc_edge.decomposers import PlannedDecomposer, StudentDecomposer
 from dnc_edge.edge import Edge
 from dnc_edge.errors import BudgetReached, DncError, InputError, RecordsFailed, UsageError
-from dnc_edge.runner.gate import Gate
+from dnc_edge.runner.gate import HOPELESS, Gate
 from dnc_edge.runner.journal import Journal, Reader
 from dnc_edge.runner.run import run
 from dnc_edge.types import Finished, Plan, Question, Record
 
 # Errors that say nothing of a question: the run ends, and the question is still to be asked.
-ENDING = frozenset({"budget", "solver_down"})
+ENDING = frozenset({"budget", "solver_down"}) | HOPELESS
 
 
 @dataclass

@@ -28,9 +28,7 @@ def batch(
     slots: Annotated[int, typer.Option(help="Plans being decoded at a time.", min=1, max=64)] = 8,
     rpm: Annotated[int | None, typer.Option(help="Most remote requests a minute.", min=1)] = None,
     tpm: Annotated[int | None, typer.Option(help="Most remote tokens a minute.", min=1)] = None,
-    max_cost: Annotated[
-        float | None, typer.Option(help="Dollars never exceeded, with earlier runs.", min=0)
-    ] = None,
+    max_cost: Annotated[float | None, typer.Option(help="Dollars never exceeded, with earlier runs.", min=0)] = None,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Ask failed questions again.")] = False,
     order: Annotated[str, typer.Option(help="input or finished.")] = "input",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Estimate tokens and dollars; send nothing.")] = False,

@@ -56,15 +56,19 @@ class Ticket:
         """A complete reply came."""
         cost = self.endpoint.cost(usage, self.gate.prices)
         # Beyond the bound the provider counts otherwise than it says; the truth counts.
-        self.gate.settled(self, self.reserved if cost is None else cost, usage)
+        self.gate.settled(self, self.reserved if cost is None else cost)
 
-    def fail(self, error: SolverError) -> None:
-        """The attempt ended without a usable reply."""
+    def fail(self, error: SolverError | None) -> None:
+        """The attempt ended without a usable reply; None: nobody waits for it any more."""
         self.gate.failed(self, error)
 
 
 class Gate:
     """One for all endpoints of a run; called from any thread.
+
+    Attributes:
+        spent: dollars of replies. lost: kept for attempts that may have been charged. in_flight: reserved for
+            attempts under way.
 
     Args:
         prices: what a reply costs.
@@ -87,10 +91,10 @@ class Gate:
     ) -> None:
         self.prices = prices or Prices()
         self.max_cost, self.rpm, self.tpm = max_cost, rpm, tpm
-        self.spent, self.reserved = spent, 0.0
+        self.spent, self.in_flight, self.lost = spent, 0.0, 0.0
         self.replies = 0
         self._clock, self._sleep = clock, sleep
-        self._lock = threading.Lock()
+        self._changed = threading.Condition()
         self._sent: deque[tuple[float, int]] = deque()
         self._tokens_in_window = 0
         self._not_before = 0.0
@@ -112,16 +116,7 @@ class Gate:
                 f"no price is known for {endpoint.name}, so a cap cannot be kept",
                 hint="give one with --price INPUT OUTPUT (dollars per million tokens)",
             )
-        with self._lock:
-            if self._broken:
-                raise self._broken
-            if self.max_cost is not None and self.spent + self.reserved + worst > self.max_cost:
-                raise BudgetReached(
-                    f"the next request could cost ${worst:.6f}; of ${self.max_cost:.2f}, ${self.spent:.6f} are spent "
-                    f"and ${self.reserved:.6f} reserved",
-                    hint="raise --max-cost and run the same command again: it goes on where it stopped",
-                )
-            self.reserved += worst
+        self._reserve(worst)
         ticket = Ticket(self, endpoint, worst)
         while (pause := self._pause(most.input_tokens + most.output_tokens)) > 0:
             self._sleep(pause)
@@ -130,9 +125,26 @@ class Gate:
                 raise self._broken
         return ticket
 
+    def _reserve(self, worst: float) -> None:
+        with self._changed:
+            while self.max_cost is not None and not self._broken:
+                if self.spent + self.lost + worst > self.max_cost:
+                    raise BudgetReached(
+                        f"the next request could cost ${worst:.6f}; of ${self.max_cost:g}, ${self.spent:.6f} are spent "
+                        f"and ${self.lost:.6f} kept for requests that may have been charged",
+                        hint="raise --max-cost and run the same command again: it goes on where it stopped",
+                    )
+                if self.spent + self.lost + self.in_flight + worst <= self.max_cost:
+                    break
+                # What is in flight mostly costs less than it could: there may be room once it is settled.
+                self._changed.wait()
+            if self._broken:
+                raise self._broken
+            self.in_flight += worst
+
     def _pause(self, tokens: int) -> float:
         """Seconds to wait before the next attempt; 0 counts it as sent."""
-        with self._lock:
+        with self._changed:
             now = self._clock()
             if now < self._not_before:
                 return self._not_before - now
@@ -148,20 +160,26 @@ class Gate:
             return 0.0
 
     def _release(self, amount: float) -> None:
-        with self._lock:
-            self.reserved -= amount
+        with self._changed:
+            self.in_flight -= amount
+            self._changed.notify_all()
 
-    def settled(self, ticket: Ticket, cost: float, usage: Usage) -> None:
-        with self._lock:
-            self.reserved -= ticket.reserved
+    def settled(self, ticket: Ticket, cost: float) -> None:
+        with self._changed:
+            self.in_flight -= ticket.reserved
             self.spent += cost
             self.replies += 1
             self._failures = 0
+            self._changed.notify_all()
 
-    def failed(self, ticket: Ticket, error: SolverError) -> None:
-        with self._lock:
-            if error.code in UNCHARGED:
-                self.reserved -= ticket.reserved
+    def failed(self, ticket: Ticket, error: SolverError | None) -> None:
+        with self._changed:
+            self.in_flight -= ticket.reserved
+            if error is None or error.code not in UNCHARGED:
+                self.lost += ticket.reserved
+            self._changed.notify_all()
+            if error is None:
+                return
             # A server that asks for time gets it from all that wait here, not from one.
             if error.code == "solver_rate_limited":
                 self._not_before = max(self._not_before, self._clock() + (error.retry_after or 1.0))
