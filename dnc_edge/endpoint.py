@@ -146,9 +146,11 @@ class Endpoint:
 
     def prepare(self) -> None:
         """Import the SDK and make the client now, to do it while something else takes the time."""
-        self._connected()
+        _ = self.client
 
-    def _connected(self) -> Any:
+    @property
+    def client(self) -> Any:
+        """The SDK's client, made when it is first needed."""
         with self._lock:
             if self._client is None:
                 import openai
@@ -218,7 +220,7 @@ class Endpoint:
             return replace(reply, usage=usage)
 
     def _attempt(self, messages: Messages) -> Generator[str, None, Reply]:
-        client = self._connected()
+        client = self.client
         import openai
 
         body = self.request(messages)
@@ -252,7 +254,7 @@ class Endpoint:
         except DncError:
             raise
         except openai.APIError as error:
-            raise _translated(error, self.name) from error
+            raise translated(error, self.name) from error
         except Exception as error:
             # The transport and the JSON reader raise their own: a broken stream, a page instead of JSON.
             raise _failure(
@@ -265,12 +267,12 @@ class Endpoint:
                 code="solver_bad_reply",
             )
         text = "".join(parts)
-        self._check(text, finish, "".join(refusal))
+        self.check(text, finish, "".join(refusal))
         counted = _usage(usage, body_bytes=sum(len(m["content"].encode()) for m in messages), text=text)
         measured = replace(counted, seconds=time.perf_counter() - started, first_token_seconds=first)
         return Reply(text, finish or "stop", measured)
 
-    def _check(self, text: str, finish: str | None, refusal: str) -> None:
+    def check(self, text: str, finish: str | None, refusal: str) -> None:
         """What is cut, filtered, refused or empty is an error, never an answer."""
         if refusal:
             raise _failure(f"{self.name} refused: {refusal[:200]}", "solver_refused", False)
@@ -310,7 +312,7 @@ def _usage(usage: Any, *, body_bytes: int, text: str) -> Usage:
     )
 
 
-def _translated(error: Any, name: str) -> SolverError:
+def translated(error: Any, name: str) -> SolverError:
     """The SDK's error as ours: what went wrong, whether trying again may help, what to do."""
     import openai
 

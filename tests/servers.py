@@ -204,3 +204,117 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header(name, value)
         self.end_headers()
         self.wfile.write(body.encode())
+
+
+class BatchService(ThreadingHTTPServer):
+    """A provider's files and batches endpoints: uploads, batches that finish at the second look, their results.
+
+    Args:
+        lose: ids that get no reply. reject: ids whose request fails.
+    """
+
+    daemon_threads = True
+
+    def __init__(self, *, lose: set[str] | None = None, reject: set[str] | None = None) -> None:
+        super().__init__(("127.0.0.1", 0), _BatchHandler)
+        self.lose, self.reject = lose or set(), reject or set()
+        self.files: dict[str, bytes] = {}
+        self.batches: dict[str, dict[str, Any]] = {}
+        self.fail_next = False
+
+    def __enter__(self) -> BatchService:
+        threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.shutdown()
+        self.server_close()
+
+    @property
+    def address(self) -> str:
+        return f"http://127.0.0.1:{self.server_address[1]}/v1"
+
+    def finish(self, batch: dict[str, Any]) -> None:
+        good, bad = [], []
+        requests = [json.loads(line) for line in self.files[batch["input_file_id"]].splitlines()]
+        for request in requests:
+            id = request["custom_id"]
+            assert request["method"] == "POST" and request["url"] == "/v1/chat/completions"
+            assert "stream" not in request["body"] and request["body"]["max_tokens"]
+            if id in self.reject:
+                bad.append(
+                    {"custom_id": id, "response": {"status_code": 400, "body": {"error": {"message": "too hot"}}}}
+                )
+            elif id not in self.lose:
+                body = {
+                    "choices": [
+                        {"index": 0, "message": {"role": "assistant", "content": GOOD}, "finish_reason": "stop"}
+                    ],
+                    "usage": {"prompt_tokens": 50, "completion_tokens": 20, "total_tokens": 70},
+                }
+                good.append({"custom_id": id, "response": {"status_code": 200, "body": body}})
+        for name, lines in (("output_file_id", good), ("error_file_id", bad)):
+            if lines:
+                batch[name] = f"file-{len(self.files)}"
+                # In no particular order, and the last line cut off.
+                text = "\n".join(json.dumps(line) for line in reversed(lines))
+                self.files[batch[name]] = text.encode() + b'\n{"custom_id": "cut'
+        counts = {"total": len(requests), "completed": len(good), "failed": len(bad)}
+        batch.update(status="completed", request_counts=counts)
+
+
+class _BatchHandler(BaseHTTPRequestHandler):
+    server: BatchService
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+    def do_POST(self) -> None:
+        data = self.rfile.read(int(self.headers["Content-Length"]))
+        if self.path.endswith("/files"):
+            boundary = self.headers["Content-Type"].split("boundary=")[1].encode()
+            (part,) = [part for part in data.split(b"--" + boundary) if b'name="file"' in part]
+            id = f"file-{len(self.server.files)}"
+            self.server.files[id] = part.split(b"\r\n\r\n", 1)[1].removesuffix(b"\r\n")
+            head = {"object": "file", "bytes": len(data), "created_at": 1, "filename": "f", "purpose": "batch"}
+            self._send({"id": id, "status": "processed", **head})
+            return
+        asked = json.loads(data)
+        id = f"batch-{len(self.server.batches)}"
+        self.server.batches[id] = {
+            "id": id, "object": "batch", "status": "validating", "created_at": 1, "errors": None, **asked,
+        }  # fmt: skip
+        if self.server.fail_next:
+            # The batch is made, and the answer that says so is lost.
+            self.server.fail_next = False
+            self.connection.close()
+            return
+        self._send(self.server.batches[id])
+
+    def do_GET(self) -> None:
+        name = self.path.split("?")[0].rstrip("/").split("/")
+        if name[-1] == "batches":
+            self._send({"object": "list", "data": list(self.server.batches.values()), "has_more": False})
+        elif name[-1] == "content":
+            data = self.server.files[name[-2]]
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(data)))
+            self.end_headers()
+            self.wfile.write(data)
+        elif name[-1] in self.server.batches:
+            batch = self.server.batches[name[-1]]
+            self._send(batch)
+            if batch["status"] == "in_progress":
+                self.server.finish(batch)
+            elif batch["status"] == "validating":
+                batch["status"] = "in_progress"
+        else:
+            self.send_error(404)
+
+    def _send(self, values: dict[str, Any]) -> None:
+        body = json.dumps(values).encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)

@@ -9,7 +9,7 @@ import typer
 
 from dnc_edge import __version__, output
 from dnc_edge.cli import bench as bench_cli
-from dnc_edge.cli import convert, students, train
+from dnc_edge.cli import convert, provider_batch, students, train
 from dnc_edge.cli.ask import ask
 from dnc_edge.cli.batch import batch
 from dnc_edge.cli.decompose import decompose
@@ -31,6 +31,7 @@ app.command()(decompose)
 app.command()(solve)
 app.add_typer(bench_cli.app, name="bench")
 app.add_typer(convert.app, name="convert")
+app.add_typer(provider_batch.app, name="provider-batch")
 app.add_typer(students.app, name="students")
 app.add_typer(train.app, name="train")
 

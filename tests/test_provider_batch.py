@@ -1,0 +1,69 @@
+"""There and back through a provider's files and batches endpoints, over HTTP."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from dnc_edge.batch import provider
+from dnc_edge.edge import Edge
+from dnc_edge.errors import InputError, MissingError, SolverError, UsageError
+from dnc_edge.pricing import Prices
+from tests.servers import BatchService
+from tests.test_batch import questions, read_records
+
+
+def test_there_and_back_with_some_lost_and_some_refused(tmp_path: Path) -> None:
+    asked = questions(25)
+    with (
+        BatchService(lose={"t-3"}, reject={"t-7", "t-8"}) as service,
+        Edge(solver=f"{service.address}#m", slots=4, prices=Prices(remote=(1.0, 2.0))) as edge,
+    ):
+        endpoint = edge.solver.chat  # type: ignore[attr-defined]
+        files = provider.export(asked, tmp_path / "job", edge, most_requests=10)
+        assert [file.name for file in files] == ["requests-001.jsonl", "requests-002.jsonl", "requests-003.jsonl"]
+        lines = [json.loads(line) for file in files for line in file.read_text("utf-8").splitlines()]
+        assert [line["custom_id"] for line in lines] == [question.id for question in asked]
+        assert any("Sub-questions:" in line["body"]["messages"][-1]["content"] for line in lines)
+        first = provider.submit(tmp_path / "job", endpoint)
+        assert provider.submit(tmp_path / "job", endpoint) == first and len(service.batches) == 3
+        with pytest.raises(UsageError, match="submitted already"):
+            provider.export(asked, tmp_path / "job", edge)
+        with pytest.raises(MissingError, match="is not finished"):
+            provider.collect(tmp_path / "job", tmp_path / "out.jsonl", edge)
+        provider.status(tmp_path / "job", endpoint)
+        assert [entry.completed for entry in provider.status(tmp_path / "job", endpoint)] == [7, 10, 5]
+        counts = provider.collect(tmp_path / "job", tmp_path / "out.jsonl", edge)
+    assert counts == {"records": 25, "failed": 3}
+    records = {record["id"]: record for record in read_records(tmp_path / "out.jsonl")}
+    assert list(records) == [question.id for question in asked]
+    assert records["t-3"]["error"]["code"] == "solver_missing" and records["t-7"]["error"]["message"] == "too hot"
+    assert records["t-0"]["answer"] == "72" and records["t-0"]["subquestions"] is not None
+    assert records["t-0"]["cost_usd"] == pytest.approx(50e-6 + 40e-6)
+    assert records["t-0"]["usage"]["solve"]["output_tokens"] == 20
+
+
+def test_a_submission_whose_answer_was_lost_is_found_again(tmp_path: Path) -> None:
+    with BatchService() as service, Edge(solver=f"{service.address}#m", decomposer="trivial") as edge:
+        endpoint = edge.solver.chat  # type: ignore[attr-defined]
+        provider.export(questions(4), tmp_path / "job", edge)
+        service.fail_next = True
+        with pytest.raises(SolverError):
+            provider.submit(tmp_path / "job", endpoint)
+        assert len(provider.submit(tmp_path / "job", endpoint)) == 1 == len(service.batches)
+
+
+def test_what_is_missing_is_said(tmp_path: Path) -> None:
+    with Edge(solver="http://127.0.0.1:9/v1#m", decomposer="trivial") as edge:
+        endpoint = edge.solver.chat  # type: ignore[attr-defined]
+        with pytest.raises(InputError, match="no request files"):
+            provider.submit(tmp_path, endpoint)
+        with pytest.raises(InputError, match="was not submitted"):
+            provider.status(tmp_path, endpoint)
+        provider.export(questions(2), tmp_path / "job", edge)
+        with pytest.raises(SolverError, match="cannot reach"):
+            provider.submit(tmp_path / "job", endpoint)
+    with Edge(solver="local") as edge, pytest.raises(UsageError, match="needs a remote solver"):
+        provider.export(questions(2), tmp_path / "other", edge)
