@@ -444,3 +444,23 @@ def test_killed_and_resumed_nothing_is_lost_or_asked_twice(tmp_path: Path) -> No
 @pytest.mark.long
 def test_a_hundred_kills(tmp_path: Path) -> None:
     killed_and_resumed(tmp_path, kills=100, count=300)
+
+
+@pytest.mark.long
+def test_two_ray_workers_make_the_same_records_and_resume(tmp_path: Path) -> None:
+    from dnc_edge.batch.ray import written
+
+    source = write_questions(tmp_path / "q.jsonl", questions(80))
+    line = (source, "-o", tmp_path / "ray", "--plan-only", "--runner", "ray", "--workers", "2", "--threads", "1")
+    first = command(*line)
+    assert first.returncode == 0 and "80 records made" in first.stderr, first.stderr[-2000:]
+    assert "0 records made" in command(*line).stderr
+    assert command(source, "-o", tmp_path / "local.jsonl", "--plan-only", "--threads", "1").returncode == 0
+    by_id = {record["id"]: record for record in written(tmp_path / "ray")}
+    local = read_records(tmp_path / "local.jsonl")
+    assert [by_id[record["id"]]["key"] for record in local] == [record["key"] for record in local]
+    assert sum(by_id[record["id"]]["subquestions"] == record["subquestions"] for record in local) >= 76
+    write_questions(source, questions(90))
+    assert "10 records made" in command(*line).stderr
+    refused = command(*line, "--max-cost", "1")
+    assert refused.returncode == 2 and "keeps no cap" in refused.stderr

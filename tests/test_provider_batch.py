@@ -11,12 +11,18 @@ from dnc_edge.batch import provider
 from dnc_edge.edge import Edge
 from dnc_edge.errors import InputError, MissingError, SolverError, UsageError
 from dnc_edge.pricing import Prices
+from dnc_edge.types import Question
 from tests.servers import BatchService
 from tests.test_batch import questions, read_records
 
 
 def test_there_and_back_with_some_lost_and_some_refused(tmp_path: Path) -> None:
-    asked = questions(25)
+    asked = [
+        Question(
+            f"Mia bakes {n} trays of 12 muffins and sells them for $2 each. How much money does Mia make?", id=f"t-{n}"
+        )
+        for n in range(25)
+    ]
     with (
         BatchService(lose={"t-3"}, reject={"t-7", "t-8"}) as service,
         Edge(solver=f"{service.address}#m", slots=4, prices=Prices(remote=(1.0, 2.0))) as edge,

@@ -52,6 +52,10 @@ def batch(
     threads: options.Threads = None,
     price: options.Price = None,
     local_price: options.LocalPrice = None,
+    runner: Annotated[
+        str, typer.Option(help="local, or ray: actors on a Ray cluster; OUT is then a folder.")
+    ] = "local",
+    workers: Annotated[int, typer.Option(help="Actors of the ray runner.", min=1)] = 2,
     json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
 ) -> None:
     """Plan, and unless told otherwise answer, every question of a file.
@@ -71,8 +75,9 @@ def batch(
     from dnc_edge.runner.gate import Gate
     from dnc_edge.runner.store import Store
 
-    if order not in ("input", "finished"):
-        raise UsageError(f"unknown order {order!r}", hint="choose from: input, finished")
+    for name, value, known in (("order", order, ("input", "finished")), ("runner", runner, ("local", "ray"))):
+        if value not in known:
+            raise UsageError(f"unknown {name} {value!r}", hint=f"choose from: {', '.join(known)}")
     target = None if out == "-" else Path(out)
     check_paths(source, target)
     prices = options.prices(price, local_price)
@@ -92,6 +97,15 @@ def batch(
         "max_tokens": max_tokens, "timeout": timeout, "shots": shots, "engine": engine, "threads": threads,
     }  # fmt: skip
     solver_options = options.solver_options(solver_option)
+    if runner == "ray":
+        if source == "-" or out == "-" or max_cost is not None or rpm or tpm:
+            raise UsageError("the ray runner reads files, and keeps no cap and no rate over its actors")
+        from dnc_edge.batch.ray import ray_batch
+
+        own = {"prices": prices, "solver_options": solver_options, "slots": slots, **settings}
+        made = ray_batch(source, Path(out), own, columns=columns, solve=not plan_only, jobs=jobs, workers=workers)
+        output.note(f"{made} records made; all of them are in {out}")
+        return
     # Replies of a question that needs several are kept one by one.
     keeps = target is not None and not plan_only and not dry_run
     store = Store(store_path(target)) if keeps and target else None

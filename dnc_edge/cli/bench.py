@@ -158,3 +158,17 @@ def speed(
         output.print_json(result)
     else:
         output.print_text(bench.table(result))
+
+
+@app.command()
+def batch(
+    questions: Annotated[int, typer.Option(help="Questions of GSM8K test, for speed.", min=16)] = 1000,
+    many: Annotated[int, typer.Option(help="Short questions, for memory.", min=40)] = 20_000,
+    out: Out = None,
+) -> None:
+    """Measure what a batch adds to the engine, to a solver that waits, and to memory."""
+    from dnc_edge.bench.batch import batch as measure
+
+    result = measure(questions=questions, many=many, say=output.note)
+    _keep(result, out)
+    output.print_json(result, indent=2)
