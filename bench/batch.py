@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import resource
 import subprocess
 import sys
 import tempfile
@@ -14,8 +13,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-from dnc_edge.bench.machine import machine
+from dnc_edge.bench.machine import machine, peak_memory
 from dnc_edge.engines import Request
+from dnc_edge.engines.threads import cores
 from dnc_edge.prompts import user_message
 from dnc_edge.students.student import Student
 from dnc_edge.tasks import gsm8k
@@ -55,7 +55,11 @@ def batch(
         say("plan-only")
         ours = _command(source, folder / "plans.jsonl", "--plan-only", "--slots", str(slots))
         say("overlap")
-        overlap = _overlap(asked[:320], folder, slots, jobs, delay)
+        # With a thread on every core the engine and the requests take turns; with one less each has its own.
+        overlap = [
+            _overlap(asked[:320], folder / str(threads), slots, jobs, delay, threads)
+            for threads in sorted({max(1, cores() - 1), cores()})
+        ]
         say("memory")
         memory = {}
         for count in (many // 20, many):
@@ -111,10 +115,13 @@ def _command(source: Path, out: Path, *arguments: str) -> dict[str, Any]:
     return {**summary, **memory}
 
 
-def _overlap(asked: Sequence[Question], folder: Path, slots: int, jobs: int, delay: float) -> dict[str, Any]:
+def _overlap(
+    asked: Sequence[Question], folder: Path, slots: int, jobs: int, delay: float, threads: int
+) -> dict[str, Any]:
+    folder.mkdir()
     source = _write(folder / "some.jsonl", asked)
     with _Solver(delay) as solver:
-        settings = ["--slots", str(slots), "--jobs", str(jobs)]
+        settings = ["--slots", str(slots), "--jobs", str(jobs), "--threads", str(threads)]
         local = _command(source, folder / "local.jsonl", "--plan-only", *settings)["seconds"]
         remote_only = ["--solver", solver.address, "--decomposer", "trivial", *settings]
         remote = _command(source, folder / "remote.jsonl", *remote_only)["seconds"]
@@ -122,6 +129,7 @@ def _overlap(asked: Sequence[Question], folder: Path, slots: int, jobs: int, del
         both = _command(source, folder / "both.jsonl", "--solver", solver.address, *settings)["seconds"]
         share = (time.process_time() - used) / both
     return {
+        "threads": threads,
         "questions": len(asked),
         "local_seconds": local,
         "remote_seconds": remote,
@@ -178,12 +186,12 @@ class _Reply(BaseHTTPRequestHandler):
 
 if __name__ == "__main__":
     # The command itself, and then what memory its process took.
-    from dnc_edge.cli.main import main
+    import runpy
 
     sys.argv = ["dnc-edge", "batch", *sys.argv[1:]]
     try:
-        main()
+        runpy.run_module("dnc_edge", run_name="__main__")
     except SystemExit as ended:
         if ended.code:
             raise
-    print(json.dumps({"peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024}))
+    print(json.dumps({"peak_memory_bytes": peak_memory()}))

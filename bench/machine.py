@@ -65,3 +65,16 @@ def _busy() -> float | None:
         return None
     user, nice, system, _idle, _wait, *rest = map(int, fields)
     return (user + nice + system + sum(rest[:3])) / os.sysconf("SC_CLK_TCK")
+
+
+def peak_memory() -> int:
+    """Bytes that this process has had in memory at most.
+
+    Not `ru_maxrss`, which a child inherits from whoever started it.
+    """
+    for line in Path("/proc/self/status").read_text(encoding="ascii", errors="replace").splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) * 1024
+    import resource
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 import statistics
 import sys
 import time
@@ -16,6 +15,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from dnc_edge.bench.machine import peak_memory
 from dnc_edge.engines import Request
 
 # Any tokens will do for speed; these occur in every vocabulary.
@@ -26,13 +26,17 @@ def prompt(length: int, seed: int = 0) -> list[int]:
     return [FIRST_TOKEN + (seed * 31 + index * 7) % 1000 for index in range(length)]
 
 
-def engine(files: Mapping[str, str], *, threads: int | None, slots: int, context: int) -> Any:
-    """An engine for files by part: GGUF or ONNX by their suffix."""
+def engine(files: Mapping[str, str], *, threads: int | None, slots: int, context: int, guesses: bool = False) -> Any:
+    """An engine for files by part: GGUF or ONNX by their suffix.
+
+    Without guesses, a token costs a decode: what a random model repeats would be guessed all too well.
+    """
     paths = {part: Path(file) for part, file in files.items()}
     if paths["model"].suffix == ".gguf":
         from dnc_edge.engines.llama_cpp import GgufModel, LlamaCppEngine
 
-        return LlamaCppEngine(GgufModel(paths["model"]), threads=threads, slots=slots, context=context)
+        model = GgufModel(paths["model"])
+        return LlamaCppEngine(model, threads=threads, slots=slots, context=context, guesses=guesses)
     from dnc_edge.engines.onnx import OnnxEngine
 
     return OnnxEngine(paths, threads=threads, slots=slots, context=context)
@@ -75,7 +79,7 @@ def single(files: Mapping[str, str], threads: int | None, context: int, *, token
         "first_token_seconds": first[1:],
         "decode_tokens_per_second": decode[1:],
         "prefill_tokens_per_second": prefill[1:],
-        "peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+        "peak_memory_bytes": peak_memory(),
     }
 
 
@@ -109,8 +113,8 @@ def plans(
     slots: int,
     repeat: int,
 ) -> dict[str, Any]:
-    """Questions/s from prompts to whole plans."""
-    loaded = engine(files, threads=threads, slots=slots, context=context)
+    """Questions/s from prompts to whole plans, with guesses, as they are decoded for people."""
+    loaded = engine(files, threads=threads, slots=slots, context=context, guesses=True)
     requests = [Request(str(n), tokens, limit, frozenset(stop)) for n, tokens in enumerate(prompts)]
     list(loaded.run(requests[: 2 * slots]))
     rates, made = [], 0

@@ -248,11 +248,11 @@ def test_a_server_that_goes_down_leaves_what_was_done(tmp_path: Path) -> None:
 
 
 def test_an_unreliable_server_is_asked_until_everything_is_answered(tmp_path: Path) -> None:
-    odds: dict[str | int, float] = {429: 0.33, 500: 0.1, "torn": 0.05, "garbage": 0.05}
+    odds: dict[str | int, float] = {429: 0.33, 500: 0.1, "torn": 0.05, "garbage": 0.05, "hang": 0.02}
     out = tmp_path / "out.jsonl"
     with Counting(odds=odds) as server:
         for _ in range(5):
-            with Edge(solver=f"{server.address}#m", decomposer="trivial", gate=Gate(), timeout=20) as edge:
+            with Edge(solver=f"{server.address}#m", decomposer="trivial", gate=Gate(), timeout=1) as edge:
                 edge.solver.chat.retry = type(edge.solver.chat.retry)(attempts=8, first=0.01)  # type: ignore[attr-defined]
                 try:
                     batch(questions(60), out, edge, jobs=8, retry_failed=True)

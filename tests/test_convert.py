@@ -21,6 +21,7 @@ from dnc_edge.convert.gguf import gguf, gguf_adapter
 from dnc_edge.convert.onnx import onnx
 from dnc_edge.edge import Edge
 from dnc_edge.errors import InputError, MissingError, StudentError, UsageError
+from dnc_edge.students.manifest import table as manifest_table
 from tests.models import random_model
 
 QUICK = Wish(questions=2, keep_poor=True)
@@ -170,6 +171,19 @@ def test_a_poor_level_is_left_out_unless_it_is_wished_for(tmp_path: Path) -> Non
         gguf(model, tmp_path / "none", levels=["q8_0"], wish=Wish(questions=2))
     kept = gguf(model, tmp_path / "kept", levels=["q8_0"], wish=Wish(questions=2, keep_poor=True))
     assert files_of(kept.out)["q8_0"]["measured"]["fidelity"]["poor"]
+
+
+def test_a_tensor_that_could_not_get_the_level_s_type_is_named(tmp_path: Path) -> None:
+    """K-quants pack 256 weights; rows of 192 get another type."""
+    from tests import models
+
+    architecture, sizes = models.ARCHITECTURES["llama"]
+    models.ARCHITECTURES["narrow"] = architecture, {**sizes, "intermediate_size": 192}
+    model = random_model("narrow", tmp_path / "model", None)
+    student = gguf(model, tmp_path / "s", levels=["q4_k_m"], wish=QUICK).out
+    measured = files_of(student)["q4_k_m"]["measured"]
+    assert measured["fell_back"] == ["blk.0.ffn_down.weight", "blk.1.ffn_down.weight"]
+    assert "(2 fell back)" in manifest_table(json.loads((student / "student.json").read_text("utf-8"))["files"])
 
 
 def test_a_file_says_by_itself_what_it_is(converted: Path) -> None:

@@ -68,6 +68,7 @@ def test_a_conversion_killed_at_any_moment_leaves_no_student(tmp_path: Path, dat
     out = tmp_path / "student"
     command = [
         sys.executable, "-m", "dnc_edge", "convert", "gguf", str(checkpoint), "-o", str(out), "--levels", "f16,q8_0,q4_k_m",
+        "--questions", "3", "--keep-poor",
     ]  # fmt: skip
     started = time.monotonic()
     subprocess.run(command, check=True, capture_output=True)

@@ -2,40 +2,50 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
+import warnings
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
 
 from dnc_edge import __version__, output
-from dnc_edge.cli import bench as bench_cli
-from dnc_edge.cli import convert, provider_batch, students, train
-from dnc_edge.cli.ask import ask
-from dnc_edge.cli.batch import batch
-from dnc_edge.cli.decompose import decompose
-from dnc_edge.cli.solve import solve
 from dnc_edge.errors import DncError
 
-app = typer.Typer(
-    name="dnc-edge",
-    no_args_is_help=True,
-    add_completion=True,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-    context_settings={"help_option_names": ["-h", "--help"]},
-    help="Split a question into sub-questions on this machine; answer them with any solver.",
-)
-app.command()(ask)
-app.command()(batch)
-app.command()(decompose)
-app.command()(solve)
-app.add_typer(bench_cli.app, name="bench")
-app.add_typer(convert.app, name="convert")
-app.add_typer(provider_batch.app, name="provider-batch")
-app.add_typer(students.app, name="students")
-app.add_typer(train.app, name="train")
-
 INTERRUPTED = 130
+# Commands are functions of their module's name; groups are `app` in theirs.
+COMMANDS = ("ask", "batch", "decompose", "solve")
+GROUPS = ("bench", "convert", "provider-batch", "students", "train")
+
+
+def build(arguments: Sequence[str]) -> typer.Typer:
+    """The app with the command that the arguments name, or with all of them: each costs some milliseconds."""
+    app = typer.Typer(
+        name="dnc-edge",
+        no_args_is_help=True,
+        add_completion=True,
+        pretty_exceptions_enable=False,
+        rich_markup_mode=None,
+        context_settings={"help_option_names": ["-h", "--help"]},
+        help="Split a question into sub-questions on this machine; answer them with any solver.",
+    )
+    app.callback()(root)
+    named = arguments[0] if arguments and arguments[0] in (*COMMANDS, *GROUPS) else None
+    for name in COMMANDS if named is None else ():
+        app.command(name)(_part(name, name))
+    for name in GROUPS if named is None else ():
+        app.add_typer(_part(name, "app"), name=name)
+    if named in COMMANDS:
+        app.command(named)(_part(named, named))
+    elif named:
+        app.add_typer(_part(named, "app"), name=named)
+    return app
+
+
+def _part(module: str, name: str) -> typer.Typer:
+    part: typer.Typer = getattr(importlib.import_module(f"dnc_edge.cli.{module.replace('-', '_')}"), name)
+    return part
 
 
 def _version(value: bool) -> None:
@@ -44,13 +54,16 @@ def _version(value: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
 def root(
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
     """Options of every command."""
+
+
+def _warned(message: Warning | str, *_: object, **__: object) -> None:
+    output.note(f"dnc-edge: {message}")
 
 
 def main() -> None:
@@ -60,8 +73,9 @@ def main() -> None:
     for index in range(len(arguments) - 1):
         if arguments[index : index + 2] == ["--price", "paper"]:
             arguments[index] = "--local-price"
+    warnings.showwarning = _warned
     try:
-        app(args=arguments, prog_name="dnc-edge")
+        build(arguments)(args=arguments, prog_name="dnc-edge")
     except DncError as error:
         output.print_error(error)
         sys.exit(error.exit_code)
