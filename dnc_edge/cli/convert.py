@@ -99,7 +99,7 @@ def onnx(
       dnc-edge convert onnx runs/base -o students/mine --levels int8 --add
     """
     require("torch", "transformers", extra="train")
-    require("optimum.onnxruntime", "onnx", extra="onnx-export")
+    require("optimum.exporters.onnx", "onnx", "onnx_ir", extra="onnx-export")
     from dnc_edge.convert.assembly import Wish
     from dnc_edge.convert.onnx import LEVELS
     from dnc_edge.convert.onnx import onnx as convert_onnx
