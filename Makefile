@@ -16,6 +16,8 @@ test-long: .venv/dev.stamp
 
 bench: .venv/dev.stamp
 	$(BIN)/dnc-edge bench overhead --out bench/results/overhead.json
+	$(BIN)/dnc-edge bench batch --out bench/results/batch.json
+	$(BIN)/dnc-edge bench speed --out bench/results/speed.json
 	$(BIN)/dnc-edge bench plans --out bench/results/plans.json
 	$(BIN)/dnc-edge bench student --limit 200 --out bench/results/student.json
 

@@ -13,7 +13,7 @@ from dnc_edge.batch import outputs
 from dnc_edge.batch.ledger import Ledger
 from dnc_edge.decomposers import PlannedDecomposer, StudentDecomposer
 from dnc_edge.edge import Edge
-from dnc_edge.errors import BudgetReached, DncError, InputError, RecordsFailed, UsageError
+from dnc_edge.errors import DncError, InputError, RecordsFailed, UsageError
 from dnc_edge.runner.gate import HOPELESS, Gate
 from dnc_edge.runner.journal import Journal, Reader
 from dnc_edge.runner.run import run
@@ -245,6 +245,3 @@ def check_paths(source: str, out: Path | None) -> None:
         raise UsageError(f"{out} is the input too", hint="choose another output")
     if not out.parent.is_dir():
         raise InputError(f"cannot write {out}: there is no folder {out.parent}")
-
-
-__all__ = ["BudgetReached", "Progress", "batch", "check_paths", "journal_path", "records", "store_path"]

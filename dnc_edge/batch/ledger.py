@@ -34,7 +34,6 @@ class Ledger:
         )
         self._database.execute("CREATE TABLE done (id TEXT PRIMARY KEY, key TEXT, place INTEGER, failed INTEGER)")
         self.total = 0
-        self.repeated = 0
 
     def ask(self, questions: Iterable[Question]) -> None:
         """Enter all questions.
@@ -50,9 +49,7 @@ class Ledger:
                 values = (id, question.text, question.context)
                 self._database.execute("INSERT INTO asked (id, text, context) VALUES (?, ?, ?)", values)
                 self.total += 1
-            elif row == (question.text, question.context):
-                self.repeated += 1
-            else:
+            elif row != (question.text, question.context):
                 raise InputError(
                     f"the id {id!r} stands for two different questions", hint="give each question an id of its own"
                 )
