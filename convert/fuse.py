@@ -23,21 +23,20 @@ FUSIBLE = ("LlamaForCausalLM", "MistralForCausalLM", "Qwen2ForCausalLM")
 MICROSOFT = "com.microsoft"
 
 
-def fuse(model: onnx.ModelProto, config: Any) -> bool:
+def fusible(config: Any) -> bool:
+    """Whether the architecture is one of `FUSIBLE`, without a window in its attention or scaled rotations."""
+    return config.architectures[0] in FUSIBLE and _plain_rotations(config)
+
+
+def fuse(model: onnx.ModelProto, config: Any) -> None:
     """Fuse `model` in place.
 
     Args:
         model: optimum's export with past, weights inside.
-        config: the checkpoint's transformers configuration.
-
-    Returns:
-        False where the architecture is none of `FUSIBLE`, or its attention has a window or scaled rotations;
-        the model is then as it was.
+        config: the checkpoint's transformers configuration, a `fusible` one.
     """
     from onnx import helper
 
-    if config.architectures[0] not in FUSIBLE or not _plain_rotations(config):
-        return False
     graph = _Graph(model.graph)
     heads, kv_heads = config.num_attention_heads, config.num_key_value_heads
     _norms(graph, config.rms_norm_eps)
@@ -50,7 +49,6 @@ def fuse(model: onnx.ModelProto, config: Any) -> bool:
         model.opset_import.append(helper.make_opsetid(MICROSOFT, 1))
     # The engine keeps the cache of a fused graph in one place.
     helper.set_model_props(model, {"dnc_edge.fused": "1"})
-    return True
 
 
 def _plain_rotations(config: Any) -> bool:

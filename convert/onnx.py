@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from dnc_edge.convert.assembly import Assembly, Wish
 from dnc_edge.convert.checkpoint import Checkpoint, open_checkpoint, read_json
 from dnc_edge.convert.decoders import OnnxDecoder
-from dnc_edge.convert.fuse import fuse, plain_products, tie
+from dnc_edge.convert.fuse import fuse, fusible, plain_products, tie
 from dnc_edge.errors import ExtraMissing, InputError, UsageError
 from dnc_edge.students.tokenizer import JsonTokenizer
 
@@ -123,10 +123,11 @@ def export(checkpoint: Checkpoint, folder: Path) -> Exported:
 
     def fused() -> onnx_package.ModelProto:
         model = onnx.load(folder / "model.onnx")
-        fuse(model, config)
+        if fusible(config):
+            fuse(model, config)
         return model
 
-    return Exported({"model": fused}, tokenizer, fuse(onnx.load(folder / "model.onnx"), config))
+    return Exported({"model": fused}, tokenizer, fusible(config))
 
 
 def at_level(graph: Callable[[], onnx_package.ModelProto], level: str) -> onnx_package.ModelProto:

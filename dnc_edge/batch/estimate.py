@@ -8,6 +8,7 @@ from typing import Any
 
 from dnc_edge import prompts
 from dnc_edge.edge import Edge
+from dnc_edge.endpoint import Endpoint
 from dnc_edge.runner.gate import bound
 from dnc_edge.streams import result_of
 from dnc_edge.types import Question, Usage
@@ -63,8 +64,8 @@ def estimate(questions: Sequence[Question], total: int, edge: Edge) -> Estimate:
         output = TOKENS_PER_STEP * max(1, len(plan)) + TOKENS_AT_END
         sent, written = sent + tokens, written + output
         likely = chat.cost(Usage(requests=1, input_tokens=tokens, output_tokens=output), edge.prices)
-        endpoint = getattr(chat, "chat", chat)
-        worst = chat.cost(bound(endpoint.request(messages), messages), edge.prices) if _remote(endpoint) else 0.0
+        remote = isinstance(chat, Endpoint)
+        worst = chat.cost(bound(chat.request(messages), messages), edge.prices) if remote else 0.0
         expected = None if likely is None or expected is None else expected + likely
         most = None if worst is None or most is None else most + worst
     scale = total / len(questions)
@@ -77,7 +78,3 @@ def estimate(questions: Sequence[Question], total: int, edge: Edge) -> Estimate:
         expected_usd=None if expected is None else expected * scale,
         most_usd=None if most is None else most * scale,
     )
-
-
-def _remote(chat: Any) -> bool:
-    return hasattr(chat, "request")

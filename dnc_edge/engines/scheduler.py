@@ -117,7 +117,7 @@ class Scheduler:
                     if refused:
                         yield refused
                     else:
-                        active.append(self._place(request, active))
+                        active.append(self._place(request))
                 if not active:
                     return
                 yield from self._round(active)
@@ -144,7 +144,7 @@ class Scheduler:
         self._cancelled.discard(id)
         return Step(id, None, finish="cancelled")
 
-    def _place(self, request: Request, active: list[_Slot]) -> _Slot:
+    def _place(self, request: Request) -> _Slot:
         """Give a request the free slot that spares it most, and note what is left to decode."""
         if request.adapter != self.adapter:
             self._backend.use(request.adapter)
@@ -311,24 +311,17 @@ class Scheduler:
         ended = token in request.stop_ids
         finish = "stop" if ended else "length" if sequence.made == sequence.room else None
         step = Step(request.id, token, logprob, finish)  # type: ignore[arg-type]
+        if finish:
+            slot.sequence = None
+        else:
+            sequence.pending.append(token)
         if not sequence.watch:
-            # The common case, a few microseconds shorter.
-            if finish:
-                slot.sequence = None
-            else:
-                sequence.pending.append(token)
             yield step
             return
         sequence.held.append(step)
         if finish or not sequence.watch.holding:
             held, sequence.held = sequence.held, []
-            if finish:
-                slot.sequence = None
-            else:
-                sequence.pending.append(token)
             yield from held
-        else:
-            sequence.pending.append(token)
 
 
 class _Waiting:

@@ -74,7 +74,6 @@ class Gate:
         prices: what a reply costs.
         max_cost: dollars that are never exceeded; None is no cap.
         rpm, tpm: requests and tokens a minute at most; None is no limit.
-        spent: dollars spent before, in the run that is resumed.
         clock, sleep: injectable.
     """
 
@@ -85,13 +84,12 @@ class Gate:
         max_cost: float | None = None,
         rpm: int | None = None,
         tpm: int | None = None,
-        spent: float = 0.0,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self.prices = prices or Prices()
         self.max_cost, self.rpm, self.tpm = max_cost, rpm, tpm
-        self.spent, self.in_flight, self.lost = spent, 0.0, 0.0
+        self.spent, self.in_flight, self.lost = 0.0, 0.0, 0.0
         self.replies = 0
         self._clock, self._sleep = clock, sleep
         self._changed = threading.Condition()
