@@ -9,9 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dnc_edge import tasks
 from dnc_edge.bench import plans as bench_plans
+from dnc_edge.errors import InputError, UsageError
 from dnc_edge.parse import without_repeats
-from dnc_edge.tasks import gsm8k, plans, stats
+from dnc_edge.tasks import bamboogle, commonsenseqa, drop, gsm8k, plans, stats
+from dnc_edge.tasks.problem import Problem, same_number
 
 
 def test_wilson_agrees_with_the_textbook() -> None:
@@ -79,7 +82,7 @@ def test_an_invented_thing_is_an_unsupported_word() -> None:
     ],
 )  # fmt: skip
 def test_gsm8k_answers_are_compared_as_numbers(answer: str | None, gold: str, hit: bool) -> None:
-    assert gsm8k.correct(answer, gold) is hit
+    assert same_number(answer, gold) is hit
 
 
 def test_published_decomposers_score_as_published(data: Path) -> None:
@@ -98,14 +101,91 @@ def test_published_decomposers_score_as_published(data: Path) -> None:
         assert all(len(without_repeats(p.plan)) == len(p.plan) for p in problems)
 
 
-def test_tasks_load_with_their_gold(data: Path) -> None:
-    from dnc_edge.tasks import multiarith, strategyqa, svamp
+@pytest.mark.parametrize(
+    ("name", "count", "metric"),
+    [
+        ("gsm8k", 1319, "accuracy"), ("gsm8k-hard", 1319, "accuracy"), ("svamp", 200, "accuracy"),
+        ("multiarith", 600, "accuracy"), ("bamboogle", 125, "accuracy"), ("strategyqa", 229, "accuracy"),
+        ("commonsenseqa", 1221, "accuracy"), ("drop", 2064, "f1"),
+    ],
+)  # fmt: skip
+def test_tasks_load_and_their_gold_scores_full(name: str, count: int, metric: str, data: Path) -> None:
+    task = tasks.load(name)
+    assert (len(task.problems), task.metric) == (count, metric)
+    assert len({problem.id for problem in task.problems}) == count
+    assert all(min(task.scores(problem.answer, problem).values()) == 1 for problem in task.problems)
+    assert all(task.scores(None, problem)[metric] == 0 for problem in task.problems)
 
-    assert [len(task.load()) for task in (gsm8k, svamp, multiarith, strategyqa)] == [1319, 200, 600, 229]
-    assert multiarith.load(1)[0].answer == "39" and svamp.load(1)[0].answer == "450"
-    assert svamp.load(1)[0].plan == () and strategyqa.load(1)[0].plan
-    for task in (gsm8k, svamp, multiarith, strategyqa):
-        assert all(task.correct(problem.answer, problem.answer) for problem in task.load())
+
+def test_a_seed_draws_the_same_problems_in_the_order_of_the_task(data: Path) -> None:
+    drawn = tasks.load("svamp", limit=10, seed=3).problems
+    assert drawn == tasks.load("svamp", limit=10, seed=3).problems != tasks.load("svamp", limit=10).problems
+    numbers = [int(problem.id.rpartition("-")[2]) for problem in drawn]
+    assert numbers == sorted(numbers)
+
+
+def test_anyones_jsonl_is_a_task(tmp_path: Path) -> None:
+    path = tmp_path / "mine.jsonl"
+    path.write_text('{"prompt": "How many?", "gold": "1,200"}\n{"prompt": "Who?", "gold": "The Otters"}\n', "utf-8")
+    task = tasks.load(str(path), columns={"question": "prompt", "answer": "gold"})
+    assert [p.id for p in task.problems] == ["mine-1", "mine-2"]
+    first, second = task.problems
+    assert task.scores("about 1200", first)["accuracy"] == 1 and task.scores("otters.", second)["accuracy"] == 1
+    with pytest.raises(InputError, match="line 1: no 'question'"):
+        tasks.load(str(path))
+    with pytest.raises(UsageError, match="no task 'gsm9k'") as raised:
+        tasks.load("gsm9k")
+    assert "gsm8k-hard" in (raised.value.hint or "")
+
+
+# The official evaluation's rules, a case of each kind: (given, gold, exact match, F1).
+@pytest.mark.parametrize(
+    ("given", "gold", "exact", "f1"),
+    [
+        (["the Otters"], ["Otters"], 1, 1),
+        (["Otters and a dog"], ["Otters"], 0, 0.5),
+        (["5.0"], ["5"], 1, 1),
+        (["5 dogs"], ["6 dogs"], 0, 0),
+        (["six dogs"], ["6 dogs"], 0, 0),
+        (["4 May 1911"], ["May 1911"], 0, 0.8),
+        (["12 May 1911"], ["11 May 1912"], 0, 0),
+        (["well-known man"], ["well known man"], 1, 1),
+        (["Ann", "Ben"], ["Ben", "Ann"], 1, 1),
+        (["Ann"], ["Ann", "Ben"], 0, 0.5),
+        (["Ann", "Ann"], ["Ann"], 0, 0.5),
+        (["Ann Lee", "Ben Ray"], ["Ann", "Ben Ray"], 0, 0.83),
+        (["$1,000"], ["1000"], 1, 1),
+        ([""], ["Ann"], 0, 0),
+        (["the"], [""], 1, 1),
+    ],
+)
+def test_drop_is_scored_by_the_official_rules(given: list[str], gold: list[str], exact: float, f1: float) -> None:
+    assert drop.exact_and_f1(given, gold) == (exact, f1)
+
+
+def test_drop_takes_the_best_of_the_accepted_answers() -> None:
+    problem = Problem("d", "Who?", "Ann and Ben", context="...", also=("Ann", "3,500"))
+    assert drop.scores("Ben, Ann", problem) == {"f1": 1, "exact": 1}
+    assert drop.scores("ann", problem) == {"f1": 1, "exact": 1}
+    assert drop.scores("3,500", problem) == {"f1": 1, "exact": 1}
+
+
+@pytest.mark.parametrize(
+    ("answer", "exact", "containment"),
+    [("James Madison", 1, 1), ("the james madison.", 1, 1), ("It was James Madison", 0, 1), ("Madison", 0, 0)],
+)
+def test_bamboogle_tells_a_match_from_containment(answer: str, exact: float, containment: float) -> None:
+    problem = Problem("b", "Who?", "james madison")
+    assert bamboogle.scores(answer, problem) == {"accuracy": exact, "containment": containment}
+
+
+@pytest.mark.parametrize(
+    ("answer", "hit"),
+    [("soft drink", 1), ("(b)", 0), ("c", 1), ("a soft drink", 1), ("drink", 0), ("soft drink or cup", 0), ("", 0)],
+)
+def test_a_choice_is_one_choice(answer: str, hit: float) -> None:
+    problem = Problem("c", "?", "soft drink", choices=("cup", "drink", "soft drink"))
+    assert commonsenseqa.scores(answer, problem) == {"accuracy": hit}
 
 
 @pytest.mark.parametrize(
@@ -123,4 +203,5 @@ def test_tasks_load_with_their_gold(data: Path) -> None:
 def test_yes_and_no_are_told_apart(answer: str | None, gold: str, hit: bool) -> None:
     from dnc_edge.tasks import strategyqa
 
-    assert strategyqa.correct(answer, gold) is hit
+    problem = Problem("x", "Is it?", gold)
+    assert strategyqa.scores(answer, problem) == {"accuracy": float(hit)}

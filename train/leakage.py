@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from dnc_edge.errors import InputError
-from dnc_edge.tasks import files
+from dnc_edge.tasks import drop, files
 from dnc_edge.train.demonstrations import Demonstration
 
 
@@ -18,21 +17,8 @@ def normalise(text: str) -> str:
     return " ".join(re.findall(r"\w+", text.lower()))
 
 
-def drop_test_side(passage: str) -> bool:
-    """The frozen split of DROP, by passage: first byte of its SHA-256 below 64 is the test side."""
-    return hashlib.sha256(passage.strip().encode("utf-8")).digest()[0] < 64
-
-
-def drop_rows() -> Iterable[tuple[str, str, list[str]]]:
-    """(passage, question, accepted answers) of DROP dev."""
-    for row in files.read_jsonl("drop/drop_v0_dev.jsonl"):
-        passage, _, rest = row["context"].rpartition("\nQuestion:")
-        question = rest.removesuffix("Answer:").strip()
-        yield passage.removeprefix("Passage:").strip(), question, row["ref_text"].split("|")
-
-
 def frozen_questions() -> Iterable[str]:
-    """Every question of every frozen test side but DROP's, which `drop_test_side` tells."""
+    """Every question of every frozen test side but DROP's, whose passages tell."""
     for name in ("gsm8k/test.jsonl", "gsm8k/test_socratic.jsonl"):
         yield from (row["question"] for row in files.read_jsonl(name))
     yield from (row["problem"] for row in files.read_jsonl("gsm8k_ai_subq/qg_test_data_raw.jsonl"))
@@ -60,7 +46,7 @@ class FrozenSides:
         return cls(frozenset(normalise(question) for question in frozen_questions()))
 
     def holds(self, demonstration: Demonstration) -> bool:
-        if demonstration.context is not None and drop_test_side(demonstration.context):
+        if demonstration.context is not None and drop.on_test_side(demonstration.context):
             return True
         return normalise(demonstration.question) in self.questions
 

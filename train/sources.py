@@ -14,9 +14,9 @@ from collections.abc import Callable, Iterator
 from dnc_edge.calculator import evaluate
 from dnc_edge.parse import fold, without_repeats
 from dnc_edge.prompts import FINAL_ANSWER, numbered
-from dnc_edge.tasks import files
+from dnc_edge.tasks import drop, files
 from dnc_edge.train.demonstrations import Demonstration
-from dnc_edge.train.leakage import FrozenSides, drop_rows, drop_test_side
+from dnc_edge.train.leakage import FrozenSides
 
 
 def gsm8k() -> Iterator[Demonstration]:
@@ -104,7 +104,7 @@ def break_drop() -> Iterator[Demonstration]:
     """Break's DROP rows (high-level QDMR) joined to the one training-side passage that asks the question."""
     passages: dict[str, set[str]] = {}
     answers: dict[str, str] = {}
-    for passage, question, accepted in drop_rows():
+    for passage, question, accepted in drop.rows():
         passages.setdefault(fold(question), set()).add(passage)
         answers[fold(question)] = accepted[0]
     for row in files.read_csv("break/QDMR-high-level/dev.csv"):
@@ -112,7 +112,7 @@ def break_drop() -> Iterator[Demonstration]:
         if not row["question_id"].startswith("DROP") or len(found) != 1:
             continue
         (passage,) = found
-        if not drop_test_side(passage):
+        if not drop.on_test_side(passage):
             yield _qdmr(
                 row,
                 id=f"break-{row['question_id']}",
@@ -212,8 +212,8 @@ def texts() -> Iterator[str]:
             yield from demonstration.subquestions or ()
             yield from (demonstration.solution or "").splitlines()
     passages: set[str] = set()
-    for passage, question, _ in drop_rows():
-        if not drop_test_side(passage):
+    for passage, question, _ in drop.rows():
+        if not drop.on_test_side(passage):
             yield question
             if passage not in passages:
                 passages.add(passage)

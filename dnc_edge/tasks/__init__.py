@@ -1,0 +1,67 @@
+"""Tasks by name: questions with gold answers, gold plans where there are some, and a scorer.
+
+A task is one module here: `load()` returns its problems, `scores(answer, problem)` its metrics, the one that is
+reported first, each from 0 to 1.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random
+
+from dnc_edge.errors import UsageError
+from dnc_edge.tasks.problem import Problem
+
+NAMES = ("gsm8k", "gsm8k-hard", "svamp", "multiarith", "drop", "bamboogle", "strategyqa", "commonsenseqa")
+__all__ = ["NAMES", "Problem", "Task", "load"]
+
+
+@dataclass(frozen=True)
+class Task:
+    """Problems and how answers to them are scored; `metric` is the first of the scores."""
+
+    name: str
+    problems: list[Problem] = field(repr=False)
+    scores: Callable[[str | None, Problem], dict[str, float]] = field(repr=False)
+
+    @property
+    def metric(self) -> str:
+        return next(iter(self.scores(None, self.problems[0])))
+
+    @property
+    def has_plans(self) -> bool:
+        return all(problem.plan is not None for problem in self.problems)
+
+
+def load(
+    name: str, *, limit: int | None = None, seed: int | None = None, columns: Mapping[str, str] | None = None
+) -> Task:
+    """A task by name, or a JSONL file of one's own.
+
+    Args:
+        name: one of `NAMES`, or a path that ends in .jsonl.
+        limit: so many problems: the first, or with `seed` drawn at random, in the task's order.
+        columns: our name to the file's, see `tasks.own`.
+
+    Raises:
+        UsageError: there is no such task, or none of its problems is left.
+        DataMissing: its data set is not there. InputError: a file of one's own cannot be used.
+    """
+    if name.endswith(".jsonl"):
+        from dnc_edge.tasks import own
+
+        problems, scores = own.load(Path(name), columns or {}), own.scores
+    elif name in NAMES:
+        module = importlib.import_module(f"dnc_edge.tasks.{name.replace('-', '_')}")
+        problems, scores = module.load(), module.scores
+    else:
+        raise UsageError(f"there is no task {name!r}", hint=f"choose from: {', '.join(NAMES)}, or a .jsonl file")
+    if seed is not None and limit is not None and limit < len(problems):
+        problems = [problems[index] for index in sorted(Random(seed).sample(range(len(problems)), limit))]
+    problems = problems[:limit]
+    if not problems:
+        raise UsageError(f"the task {name} has no problem")
+    return Task(name, problems, scores)

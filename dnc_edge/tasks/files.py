@@ -1,4 +1,7 @@
-"""Find and read the data sets, by name, under the folder that DNC_EDGE_DATA names."""
+"""Find and read the data sets, by name, under the folder that DNC_EDGE_DATA names, or on the hub.
+
+`DNC_EDGE_DATA=hub` fetches from the Hugging Face hub those that are there in the same form. Nothing is fetched unasked.
+"""
 
 from __future__ import annotations
 
@@ -11,10 +14,19 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from dnc_edge.errors import DataMissing, InputError
+from dnc_edge.errors import DataMissing, ExtraMissing, InputError
 
 # Break's longest decompositions and SQL fields exceed csv's 128 KB default.
 csv.field_size_limit(10_000_000)
+
+# Where the hub keeps the same rows: repository and file.
+HUB = {
+    "gsm8k/test.jsonl": ("openai/gsm8k", "main/test-00000-of-00001.parquet"),
+    "gsm8k/test_socratic.jsonl": ("openai/gsm8k", "socratic/test-00000-of-00001.parquet"),
+    "gsm8k/train.jsonl": ("openai/gsm8k", "main/train-00000-of-00001.parquet"),
+    "gsm8k/train_socratic.jsonl": ("openai/gsm8k", "socratic/train-00000-of-00001.parquet"),
+    "math_word_problems/gsmhardv2.jsonl": ("reasoning-machines/gsm-hard", "gsmhardv2.jsonl"),
+}
 
 
 def data_path(name: str) -> Path:
@@ -27,8 +39,10 @@ def data_path(name: str) -> Path:
     if not root:
         raise DataMissing(
             f"data file {name} was asked for, but DNC_EDGE_DATA is not set",
-            hint="set DNC_EDGE_DATA to the folder that holds the data sets (see docs/data.md)",
+            hint="set DNC_EDGE_DATA to the folder that holds the data sets, or to hub (see docs/data.md)",
         )
+    if root == "hub":
+        return _from_hub(name)
     for candidate in (Path(root, name), Path(root, name + ".gz")):
         if candidate.is_file():
             return candidate
@@ -36,6 +50,22 @@ def data_path(name: str) -> Path:
         f"data file {name} is not in the folder that DNC_EDGE_DATA names",
         hint="docs/data.md says where each data set comes from",
     )
+
+
+def _from_hub(name: str) -> Path:
+    if name not in HUB:
+        raise DataMissing(
+            f"data file {name} is not fetched from the hub", hint=f"these are: {', '.join(HUB)}; see docs/data.md"
+        )
+    repository, file = HUB[name]
+    try:
+        from huggingface_hub import hf_hub_download
+    except ImportError as error:
+        raise ExtraMissing("huggingface_hub", "hub") from error
+    from dnc_edge.students.hub import hub_errors
+
+    with hub_errors(repository):
+        return Path(hf_hub_download(repository, file, repo_type="dataset"))
 
 
 def read_text(name: str) -> str:
@@ -52,6 +82,13 @@ def read_json(name: str) -> Any:
 
 
 def read_jsonl(name: str) -> Iterator[dict[str, Any]]:
+    if (path := data_path(name)).suffix == ".parquet":
+        try:
+            import pyarrow.parquet
+        except ImportError as error:
+            raise ExtraMissing("pyarrow", "parquet") from error
+        yield from pyarrow.parquet.read_table(path).to_pylist()
+        return
     for number, line in enumerate(io.StringIO(read_text(name)), start=1):
         if not line.strip():
             continue

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dnc_edge import parse
 from dnc_edge.tasks import files
-from dnc_edge.tasks.problem import Problem, same_number
+from dnc_edge.tasks.problem import Problem, number_scores
 
-correct = same_number
+scores = number_scores
 
 
 def load(limit: int | None = None) -> list[Problem]:

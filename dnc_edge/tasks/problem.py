@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from dnc_edge import parse
@@ -9,16 +10,35 @@ from dnc_edge import parse
 
 @dataclass(frozen=True)
 class Problem:
-    """One question of a task; `plan` is None where the task has no gold plans, empty where none is needed."""
+    """One question of a task.
+
+    Attributes:
+        answer: the gold answer; also: other answers that are accepted.
+        plan: None where the task has no gold plans, empty where none is needed.
+        choices: what a multiple-choice question offers.
+    """
 
     id: str
     question: str
     answer: str
     plan: tuple[str, ...] | None = None
     context: str | None = None
+    also: tuple[str, ...] = ()
+    choices: tuple[str, ...] = ()
 
 
 def same_number(answer: str | None, gold: str) -> bool:
     """Whether two final answers are the same number: 1,000 is 1000 and $5 is 5, but 18.75 is not 18."""
     given, wanted = parse.number(answer or ""), parse.number(gold)
     return given is not None and wanted is not None and abs(given - wanted) < 1e-6
+
+
+def number_scores(answer: str | None, problem: Problem) -> dict[str, float]:
+    """Accuracy of a number."""
+    return {"accuracy": float(same_number(answer, problem.answer))}
+
+
+def plain(text: str) -> str:
+    """Lower case, no articles, no punctuation, single spaces: the form in which short answers are compared."""
+    words = re.sub(r"[^\w\s]", "", text.lower()).split()
+    return " ".join(word for word in words if word not in ("a", "an", "the"))

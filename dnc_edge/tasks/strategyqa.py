@@ -25,8 +25,8 @@ def load(limit: int | None = None) -> list[Problem]:
     return problems[:limit]
 
 
-def correct(answer: str | None, gold: str) -> bool:
-    """Whether the answer says yes or no as gold does; true and false count as yes and no."""
+def scores(answer: str | None, problem: Problem) -> dict[str, float]:
+    """Accuracy: whether the answer says yes or no as gold does; true and false count as yes and no."""
     words = (answer or "").lower().replace("true", "yes").replace("false", "no").split()
     said = [word.strip(".,!:;*") for word in words if word.strip(".,!:;*") in ("yes", "no")]
-    return bool(said) and said[0] == gold
+    return {"accuracy": float(said[:1] == [problem.answer])}

@@ -1,0 +1,57 @@
+"""Anyone's JSONL as a task: a question and its answer a line, under whatever names."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from dnc_edge import parse
+from dnc_edge.errors import InputError
+from dnc_edge.tasks.problem import Problem, number_scores, plain
+
+COLUMNS = ("question", "answer", "context", "id", "plan")
+
+
+def load(path: Path, columns: Mapping[str, str]) -> list[Problem]:
+    """The problems of a file.
+
+    Args:
+        path: JSONL; a plan is a list of sub-questions.
+        columns: our name to the file's, for those of `COLUMNS` that differ.
+
+    Raises:
+        InputError: the file cannot be read, or a line lacks question or answer.
+    """
+    name = {ours: columns.get(ours, ours) for ours in COLUMNS}
+    problems = []
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"cannot read {path}: {error}") from error
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        where = f"{path}, line {number}"
+        try:
+            row: dict[str, Any] = json.loads(line)
+            question, answer = str(row[name["question"]]), str(row[name["answer"]])
+        except (json.JSONDecodeError, TypeError) as error:
+            raise InputError(f"{where}: not a JSON object ({error})") from error
+        except KeyError as error:
+            have = ", ".join(row)
+            raise InputError(f"{where}: no {error}", hint=f"it has: {have}; name it with --column OURS=NAME") from error
+        plan = row.get(name["plan"])
+        given = str(row.get(name["id"]) or f"{path.stem}-{number}")
+        problems.append(
+            Problem(given, question, answer, None if plan is None else tuple(map(str, plan)), row.get(name["context"]))
+        )
+    return problems
+
+
+def scores(answer: str | None, problem: Problem) -> dict[str, float]:
+    """Accuracy: as numbers where gold is one, else as normalised text."""
+    if parse.number(problem.answer) is not None and not any(c.isalpha() for c in problem.answer):
+        return number_scores(answer, problem)
+    return {"accuracy": float(plain(answer or "") == plain(problem.answer))}
