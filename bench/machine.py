@@ -11,6 +11,10 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from dnc_edge.engines.threads import cores
+from dnc_edge.errors import UsageError
+
+# Above this, another process takes so much that the figures would be about it.
+MOST_LOAD = 0.3
 
 
 def machine() -> dict[str, str | int | float]:
@@ -55,6 +59,20 @@ def idle_load(seconds: float = 1.0) -> float | None:
     if before is None or after is None:
         return None
     return round((after - before) / (time.monotonic() - started), 2)
+
+
+def must_be_idle(busy: bool) -> float | None:
+    """How many cores other processes keep busy, see `idle_load`.
+
+    Raises:
+        UsageError: they would be what is measured, and `busy` does not allow that.
+    """
+    load = idle_load()
+    if load is not None and load > MOST_LOAD and not busy:
+        raise UsageError(
+            f"other processes keep {load:.1f} cores busy", hint="stop them, or measure all the same with --busy"
+        )
+    return load
 
 
 def _busy() -> float | None:

@@ -14,17 +14,22 @@ from dnc_edge.streams import result_of
 from dnc_edge.tasks import files, gsm8k
 from dnc_edge.tasks.plans import figures, score
 from dnc_edge.tasks.problem import Problem
-from dnc_edge.types import Question
+from dnc_edge.types import Plan, Question
 
 RawPlans = list[list[str]]
 
 
+def raw_lines(plan: Plan) -> list[str]:
+    """The lines as decoded; none where the decomposer says that no sub-questions are needed."""
+    return [line for line in plan.raw.splitlines() if line.strip()] if plan.subquestions else []
+
+
 def decoded(decomposer: Decomposer, problems: Sequence[Problem], tick: Callable[[int], None]) -> RawPlans:
-    """Raw plans of all problems: the lines as decoded; none where the decomposer says that none are needed."""
+    """Raw plans of all problems."""
     raw = []
     for number, problem in enumerate(problems, start=1):
         plan = result_of(decomposer.decompose(Question(problem.question)))
-        raw.append([line for line in plan.raw.splitlines() if line.strip()] if plan.subquestions else [])
+        raw.append(raw_lines(plan))
         tick(number)
     return raw
 

@@ -12,15 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dnc_edge.bench.machine import idle_load, machine
+from dnc_edge.bench.machine import machine, must_be_idle
 from dnc_edge.engines.threads import chosen_threads
-from dnc_edge.errors import DataMissing, MissingError, UsageError
+from dnc_edge.errors import DataMissing, MissingError
 from dnc_edge.prompts import EXAMPLES, user_message
 from dnc_edge.students.student import Student
 from dnc_edge.tasks import gsm8k
 
-# Above this, another process takes so much that the figures would be about it.
-MOST_LOAD = 0.3
 TOKENS = 128
 
 
@@ -85,11 +83,7 @@ def speed(
         UsageError: the machine is busy, and that was not allowed.
         MissingError: llama-bench is not where it was said to be, or a probe failed.
     """
-    load = idle_load()
-    if load is not None and load > MOST_LOAD and not busy:
-        raise UsageError(
-            f"other processes keep {load:.1f} cores busy", hint="stop them, or measure all the same with --busy"
-        )
+    load = must_be_idle(busy)
     # Chosen once, so that all are measured with the same.
     threads = chosen_threads(threads)
     files = {part: str(path.resolve()) for part, path in target.files.items() if part != "tokenizer"}

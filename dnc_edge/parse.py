@@ -157,8 +157,9 @@ def _plain(text: str) -> str:
 
 def number(text: str) -> float | None:
     """The one number a text stands for, its currency, commas and unit dropped; the last if there are
-    several; None if there is none. "1/2" is 0.5; "50 %" is 50."""
-    matches = [match.group(0) for match in NUMBER.finditer(_plain(text))]
+    several; None if there is none. "1/2" is 0.5, "50 %" is 50, "2:00" is 2."""
+    # A full hour is its number.
+    matches = [match.group(0) for match in NUMBER.finditer(re.sub(r"(?<=\d):00\b", "", _plain(text)))]
     if not matches:
         return None
     digits = re.sub(r"[$€£¥₹,\s]", "", matches[-1])

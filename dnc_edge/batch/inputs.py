@@ -8,7 +8,7 @@ import gzip
 import io
 import json
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -37,17 +37,17 @@ def format_of(path: str, given: str | None = None) -> str:
     return found
 
 
-def column_map(pairs: list[str]) -> dict[str, str]:
+def column_map(pairs: list[str], known: Sequence[str] = COLUMNS) -> dict[str, str]:
     """`question=prompt` and the like: our name to the file's.
 
     Raises:
         UsageError: a pair names no column of ours.
     """
-    columns = {name: name for name in COLUMNS}
+    columns = {name: name for name in known}
     for pair in pairs:
         ours, equals, theirs = pair.partition("=")
-        if ours not in COLUMNS or not equals or not theirs:
-            raise UsageError(f"--column {pair!r}: write one of {', '.join(COLUMNS)}, = and the file's name for it")
+        if ours not in known or not equals or not theirs:
+            raise UsageError(f"--column {pair!r}: write one of {', '.join(known)}, = and the file's name for it")
         columns[ours] = theirs
     return columns
 

@@ -43,6 +43,13 @@ def bootstrap(values: Sequence[float], *, resamples: int = 2000, seed: int = 0) 
     return Estimate(float(sample.mean()), float(low), float(high), int(sample.size))
 
 
+def mean(values: Sequence[float]) -> Estimate:
+    """A mean with its interval: Wilson's where all values are 0 or 1, else the bootstrap."""
+    if set(values) <= {0.0, 1.0}:
+        return wilson(int(sum(values)), len(values))
+    return bootstrap(values)
+
+
 def paired(first: Sequence[float], second: Sequence[float], *, resamples: int = 2000, seed: int = 0) -> Estimate:
     """Bootstrap of the mean difference first - second on the same questions, in the same order.
 

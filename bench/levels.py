@@ -1,0 +1,73 @@
+"""A student with all its GGUF levels: those that are missing are made in process from its unquantized file."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from dnc_edge.convert.quantize import quantize
+from dnc_edge.errors import StudentError, UsageError
+from dnc_edge.students import manifest as manifests
+from dnc_edge.students.manifest import Manifest, sha256_of
+
+LEVELS = ("f16", "q8_0", "q6_k", "q5_k_m", "q4_k_m", "q3_k_m", "q2_k", "iq4_xs")
+FULL = ("f32", "f16")
+
+
+def full_precision(manifest: Manifest) -> str:
+    """The level of the student's unquantized GGUF file.
+
+    Raises:
+        StudentError: it has none.
+    """
+    for level in FULL:
+        if (level, "llama.cpp") in manifest.levels:
+            return level
+    raise StudentError(
+        f"student {manifest.name} has no unquantized GGUF file to make levels from",
+        hint="convert it with: dnc-edge convert gguf CHECKPOINT -o DIR --levels f16",
+    )
+
+
+def with_levels(
+    directory: Path, target: Path, levels: Sequence[str] | None, say: Callable[[str], None] = lambda _: None
+) -> Manifest:
+    """Copy a student to `target` and make the levels that it lacks there; what is there already stays.
+
+    Args:
+        directory: the student.
+        target: a folder for it.
+        levels: GGUF levels of `LEVELS`, or any that the student has; None is all of both.
+        say: told what is being made.
+
+    Raises:
+        UsageError: a level is unknown. StudentError: there is nothing to make levels from.
+    """
+    manifest = manifests.load(directory)
+    have = [level for level, _ in manifest.levels]
+    known = list(dict.fromkeys([*have, *LEVELS]))
+    wanted = known if levels is None else levels
+    for level in wanted:
+        if level not in known:
+            raise UsageError(f"there is no level {level!r}", hint=f"choose from: {', '.join(known)}")
+    source = directory / manifest.file(full_precision(manifest), "llama.cpp").file
+    target.mkdir(parents=True, exist_ok=True)
+    for file in manifest.files:
+        if not (target / file.file).exists():
+            shutil.copyfile(directory / file.file, target / file.file)
+    values = json.loads((directory / manifests.FILENAME).read_text(encoding="utf-8"))
+    for level in wanted:
+        if level in have:
+            continue
+        path = target / f"{manifest.name}-{level}.gguf"
+        if not path.is_file():
+            say(f"making {level}")
+            partial = path.with_suffix(".partial")
+            quantize(source, partial, level)
+            partial.replace(path)
+        entry = {"file": path.name, "engine": "llama.cpp", "level": level, "part": "model"}
+        values["files"].append(entry | {"sha256": sha256_of(path), "bytes": path.stat().st_size})
+    manifests.write(target, values)
+    return manifests.load(target)

@@ -1,0 +1,157 @@
+"""Pictures of results, by matplotlib: SVG that takes the colours of the page it stands in, and PNG for elsewhere."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from dnc_edge.errors import ExtraMissing
+
+# Told apart by people who see colours differently (Okabe and Ito), and on black as on white.
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
+# Stands for the page's own text colour until the SVG is written.
+_INK = "#010203"
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Picture:
+    """`name` is that of its files; `alt` says in words what it shows."""
+
+    name: str
+    alt: str
+    draw: Callable[[Any], None] = field(repr=False)
+    size: tuple[float, float] = (7.2, 4.0)
+
+    def svg(self) -> str:
+        """An <svg> element to stand in a page, its text in the page's colour and font."""
+        svg = self._rendered("svg", _INK, transparent=True).decode()
+        svg = svg[svg.index("<svg") :].replace(_INK, "currentColor")
+        # As wide as its place.
+        svg = re.sub(r'(<svg [^>]*?)width="[^"]+"', r"\1", svg, count=1)
+        return re.sub(r'(<svg [^>]*?)height="[^"]+"', rf'\1role="img" aria-label="{self.name}"', svg, count=1)
+
+    def save(self, folder: Path) -> None:
+        """Write NAME.svg and NAME.png, dark on white."""
+        for form in ("svg", "png"):
+            (folder / f"{self.name}.{form}").write_bytes(self._rendered(form, "#222222", facecolor="white", dpi=144))
+
+    def _rendered(self, form: str, ink: str, **settings: Any) -> bytes:
+        try:
+            from matplotlib import rc_context
+            from matplotlib.figure import Figure
+        except ImportError as error:
+            raise ExtraMissing("matplotlib", "bench") from error
+        style: dict[str, Any] = {
+            "svg.fonttype": "none", "svg.hashsalt": self.name, "font.family": "sans-serif", "font.size": 10,
+            "text.color": ink, "axes.edgecolor": ink, "axes.labelcolor": ink, "xtick.color": ink, "ytick.color": ink,
+            "axes.facecolor": "none", "axes.spines.top": False, "axes.spines.right": False, "legend.frameon": False,
+        }  # fmt: skip
+        buffer = io.BytesIO()
+        with rc_context(style):
+            figure = Figure(figsize=self.size, layout="constrained")
+            self.draw(figure.subplots())
+            # Without a date the same result gives the same file.
+            figure.savefig(buffer, format=form, metadata={"Date": None} if form == "svg" else None, **settings)
+        return buffer.getvalue()
+
+
+def _points(
+    axes: Any, rows: Sequence[Row], *, x: Callable[[Row], float], y: Callable[[Row], Row], kind: Callable[[Row], str]
+) -> None:
+    """Estimates with their intervals, a colour for each kind, each with its name beside it."""
+    kinds = list(dict.fromkeys(map(kind, rows)))
+    for colour, one in zip(COLOURS, kinds, strict=False):
+        chosen = [row for row in rows if kind(row) == one]
+        values = [y(row) for row in chosen]
+        bars = [[v["value"] - v["low"] for v in values], [v["high"] - v["value"] for v in values]]
+        centres = [v["value"] for v in values]
+        axes.errorbar([x(row) for row in chosen], centres, yerr=bars, fmt="o", color=colour, capsize=3, label=one)
+    for row in rows:
+        place = (x(row), y(row)["value"])
+        axes.annotate(row["label"], place, xytext=(6, 4), textcoords="offset points", fontsize=8)
+    axes.grid(axis="y", alpha=0.25)
+    if len(kinds) > 1:
+        axes.legend()
+
+
+def quality_by_size(rows: Sequence[Row]) -> Picture:
+    """Plan F1 of each level against the size of its files."""
+
+    def draw(axes: Any) -> None:
+        _points(axes, rows, x=lambda r: r["bytes"] / 1e6, y=lambda r: r["plans"]["f1"], kind=lambda r: r["engine"])
+        axes.set(xlabel="size in MB", ylabel="plan F1", xscale="log")
+        axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+        axes.xaxis.set_minor_formatter(lambda value, _: f"{value:g}" if f"{value:g}"[0] in "235" else "")
+
+    return Picture("quality-by-size", "Plan F1 of each level against its size, with 95 % intervals", draw)
+
+
+def latencies(rows: Sequence[Row], seconds: str, what: str) -> Picture:
+    """The distribution of latencies of each row: boxes from the quartiles, whiskers from 5 to 95 %."""
+
+    def draw(axes: Any) -> None:
+        values = [[second * 1000 for second in row[seconds]] for row in rows]
+        drawn = axes.boxplot(values, vert=False, whis=(5, 95), showfliers=False, patch_artist=True, widths=0.6)
+        for box in drawn["boxes"]:
+            box.set(facecolor=COLOURS[0], alpha=0.6)
+        for line in drawn["medians"]:
+            line.set(color=COLOURS[1], linewidth=2)
+        for line in drawn["whiskers"] + drawn["caps"]:
+            line.set(color=COLOURS[0])
+        axes.set_yticks(range(1, len(rows) + 1), [row["label"] for row in rows])
+        axes.set(xlabel=f"{what}, in milliseconds", xlim=(0, None))
+        axes.grid(axis="x", alpha=0.25)
+
+    height = 1.2 + 0.32 * len(rows)
+    return Picture("latency", f"{what}: quartiles, and 5 to 95 %, of each row", draw, (7.2, height))
+
+
+def memory(rows: Sequence[Row]) -> Picture:
+    """Peak memory of a process of its own, beside the size of the files."""
+
+    def draw(axes: Any) -> None:
+        places = range(len(rows))
+        axes.barh(
+            places, [row["speed"]["peak_memory_bytes"] / 1e6 for row in rows], 0.7, color=COLOURS[5], label="peak"
+        )
+        axes.barh(places, [row["bytes"] / 1e6 for row in rows], 0.4, color=COLOURS[0], label="files")
+        axes.set_yticks(places, [row["label"] for row in rows])
+        axes.set(xlabel="MB")
+        axes.grid(axis="x", alpha=0.25)
+        axes.legend()
+
+    return Picture("memory", "Peak memory of each level beside its size", draw, (7.2, 1.2 + 0.32 * len(rows)))
+
+
+def accuracy_by(rows: Sequence[Row], name: str, label: str, x: Callable[[Row], float]) -> Picture:
+    """Accuracy of each configuration against what it takes, the Pareto front joined by a line."""
+
+    def draw(axes: Any) -> None:
+        _points(axes, rows, x=x, y=lambda r: r["accuracy"], kind=lambda r: r["strategy"])
+        front = sorted((row for row in rows if row["pareto"]), key=x)
+        axes.plot([x(r) for r in front], [r["accuracy"]["value"] for r in front], color=COLOURS[0], alpha=0.4, zorder=0)
+        axes.set(xlabel=label, ylabel="accuracy", xlim=(0, None))
+
+    return Picture(name, f"Accuracy of each configuration against {label}, with 95 % intervals", draw)
+
+
+def stage_costs(rows: Sequence[Row], label: str, cost: Callable[[Row, str], float]) -> Picture:
+    """What each stage takes, stacked."""
+
+    def draw(axes: Any) -> None:
+        left = [0.0] * len(rows)
+        for colour, stage in zip(COLOURS, ("decompose", "solve"), strict=False):
+            widths = [cost(row, stage) for row in rows]
+            axes.barh(range(len(rows)), widths, 0.6, left=left, color=colour, label=stage)
+            left = [a + b for a, b in zip(left, widths, strict=True)]
+        axes.set_yticks(range(len(rows)), [row["label"] for row in rows])
+        axes.set(xlabel=label)
+        axes.grid(axis="x", alpha=0.25)
+        axes.legend()
+
+    return Picture("stage-costs", f"{label} of each stage", draw, (7.2, 1.2 + 0.32 * len(rows)))

@@ -1,0 +1,223 @@
+"""Which quantization level: size, speed, memory and plans of each on one task, ending in a recommendation.
+
+Each row is kept as it is measured, so that an interrupted run goes on where it was.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from dnc_edge.bench.levels import full_precision, with_levels
+from dnc_edge.bench.machine import machine, must_be_idle
+from dnc_edge.bench.plans import raw_lines
+from dnc_edge.bench.speed import speed, student_target
+from dnc_edge.convert import fidelity
+from dnc_edge.convert.decoders import Decoder, GgufDecoder, OnnxDecoder
+from dnc_edge.decomposers import StudentDecomposer
+from dnc_edge.errors import UsageError
+from dnc_edge.streams import result_of
+from dnc_edge.students import manifest as manifests
+from dnc_edge.students.manifest import Manifest
+from dnc_edge.students.resolve import resolve
+from dnc_edge.students.student import Student
+from dnc_edge.tasks import Task, stats
+from dnc_edge.tasks.plans import figures, score
+from dnc_edge.types import Question, record_key
+
+# How a row's plans are judged one by one; the first is what levels are compared by.
+METRICS = ("f1", "count_difference", "unsupported")
+COMPARED = 200
+
+
+def quant(
+    student: str | None,
+    task: Task,
+    out: Path,
+    *,
+    levels: Sequence[str] | None = None,
+    slots: int = 8,
+    threads: int | None = None,
+    repeat: int = 3,
+    solver: str | None = None,
+    solve: Callable[[str, str, str], dict[str, Any]] | None = None,
+    busy: bool = False,
+    say: Callable[[str], None] = lambda _: None,
+) -> dict[str, Any]:
+    """Measure the levels of a student.
+
+    Args:
+        student: name or directory; None is the bundled one.
+        task: whose questions; its gold plans judge the levels' plans.
+        out: folder for the student with its levels, the rows and, at the end, `quant.json`.
+        levels: which; None is all GGUF levels and the ONNX levels that the student has.
+        slots: plans at once where questions/s are measured.
+        threads: compute threads; None takes the default.
+        repeat: measurements of each speed.
+        solver: name of the solver, where `solve` is given.
+        solve: answers the task through a student's plans, given (directory, level, engine); None measures plans alone.
+        busy: measure although other processes run.
+        say: told what is being done.
+
+    Returns:
+        rows from the largest to the smallest, recommendation, settings and machine, as docs/bench.md explains them.
+
+    Raises:
+        UsageError: the machine is busy, a level is unknown, the task has no gold plans, or `out` holds another report.
+        StudentError: the student has no unquantized GGUF file.
+    """
+    if not task.has_plans:
+        raise UsageError(f"the task {task.name} has no gold plans to judge levels by", hint="gsm8k and strategyqa do")
+    must_be_idle(busy)
+    directory = resolve(student)
+    settings = {
+        "student": {file.file: file.sha256 for file in manifests.load(directory).files},
+        "questions": record_key({problem.id: problem.question for problem in task.problems}),
+        "slots": slots,
+        "threads": threads,
+        "repeat": repeat,
+        "solver": solver,
+    }
+    claim(out, settings)
+    manifest = with_levels(directory, out / "student", levels, say)
+    rows = []
+    with tempfile.TemporaryDirectory(dir=out, prefix=".reference-") as scratch:
+        judge = _Judge(out / "student", manifest, task, Path(scratch), say)
+        for level, engine in manifest.levels:
+            if levels is not None and level not in (*levels, judge.full):
+                continue
+            place = out / "rows" / f"{engine}-{level}.json"
+            if not place.is_file():
+                say(f"{level} on {engine}")
+                # Judged first: what is wrong with a level is known before it is timed.
+                row = {"level": level, "engine": engine, **judge.judged(level, engine)}
+                target = student_target(str(out / "student"), level, engine, COMPARED)
+                row["bytes"] = sum(path.stat().st_size for part, path in target.files.items() if part != "tokenizer")
+                row["speed"] = speed(
+                    target, threads=threads, slots=slots, repeat=repeat, busy=True, peers=False, say=say
+                )["figures"]
+                if solve:
+                    say(f"{level} on {engine}: solving")
+                    row["solved"] = solve(str(out / "student"), level, engine)
+                write(place, row)
+            rows.append(json.loads(place.read_text(encoding="utf-8")))
+    rows.sort(key=lambda row: -int(row["bytes"]))
+    reference = next(row for row in rows if (row["level"], row["engine"]) == (judge.full, "llama.cpp"))
+    for row in rows:
+        row["lost"] = asdict(stats.paired(reference["scores"]["f1"], row["scores"]["f1"]))
+    result = {
+        "kind": "quant",
+        "student": manifest.name,
+        "task": task.name,
+        "n": len(task.problems),
+        "ids": [problem.id for problem in task.problems],
+        "reference": judge.full,
+        "recommendation": recommendation(rows, judge.full),
+        "rows": rows,
+        "settings": settings,
+        "machine": machine(),
+    }
+    write(out / "quant.json", result)
+    return result
+
+
+def claim(out: Path, settings: Mapping[str, Any]) -> None:
+    """Take a folder for a report with these settings; going on with the same ones is welcome.
+
+    Raises:
+        UsageError: it holds a report that was made with others.
+    """
+    place = out / "settings.json"
+    if place.is_file():
+        if json.loads(place.read_text(encoding="utf-8")) != settings:
+            raise UsageError(f"{out} holds a report made with other settings", hint="choose another folder")
+        return
+    write(place, settings)
+
+
+def write(path: Path, value: Any) -> None:
+    """A JSON file, whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.partial")
+    partial.write_text(json.dumps(value, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    partial.replace(path)
+
+
+class _Judge:
+    """Judges levels: their logits against full precision, their plans against gold."""
+
+    def __init__(
+        self, directory: Path, manifest: Manifest, task: Task, scratch: Path, say: Callable[[str], None]
+    ) -> None:
+        self.directory, self.manifest, self.task, self.scratch, self.say = directory, manifest, task, scratch, say
+        self.full = full_precision(manifest)
+        self._reference: fidelity.Reference | None = None
+
+    def judged(self, level: str, engine: str) -> dict[str, Any]:
+        compared = fidelity.compare(self.reference, self._decoder(level, engine)).to_dict()
+        problems, scores, seconds = self.task.problems, [], []
+        with Student.open(str(self.directory), level=level, engine=engine) as student:
+            decomposer = StudentDecomposer(student)
+            for number, problem in enumerate(problems, start=1):
+                plan = result_of(decomposer.decompose(Question(problem.question, problem.context)))
+                source = f"{problem.context or ''} {problem.question}"
+                scores.append(score(raw_lines(plan), problem.plan or (), source))
+                seconds.append(round(plan.usage.seconds, 5))
+                if number % 500 == 0:
+                    self.say(f"{number} plans")
+        return {
+            "plans": {name: asdict(value) for name, value in vars(figures(scores)).items()},
+            "scores": {
+                "f1": [round(one.f1, 4) for one in scores],
+                "count_difference": [one.count_difference for one in scores],
+                "unsupported": [round(one.unsupported / max(1, one.content_words), 4) for one in scores],
+            },
+            "plan_seconds": seconds,
+            "fidelity": {name: compared[name] for name in ("n", "tokens", "kl", "top_tokens", "identical")},
+        }
+
+    def _decoder(self, level: str, engine: str) -> Decoder:
+        files = {part: self.directory / file.file for part, file in self.manifest.parts(level, engine).items()}
+        if engine == "llama.cpp":
+            return GgufDecoder(files["model"], context=self.manifest.context)
+        return OnnxDecoder(files, start=self.manifest.start)
+
+    @property
+    def reference(self) -> fidelity.Reference:
+        """Full precision's own plans and logits, worked out when first needed."""
+        if self._reference is None:
+            self.say(f"{self.full}: the reference's logits")
+            decoder = GgufDecoder(
+                self.directory / self.manifest.file(self.full, "llama.cpp").file, context=self.manifest.context
+            )
+            role = self.manifest.roles["decompose"]
+            stop = frozenset(decoder.tokenizer.control(piece) for piece in self.manifest.stop)
+            chosen = self.task.problems[:COMPARED]
+            self._reference = fidelity.Reference(
+                decoder, decoder.tokenizer, role.template, stop, chosen, scratch=self.scratch
+            )
+        return self._reference
+
+
+def recommendation(rows: Sequence[Mapping[str, Any]], full: str) -> str:
+    """One sentence: the smallest level whose plan F1 cannot be told from full precision's."""
+
+    def told(row: Mapping[str, Any]) -> str:
+        lost = row["lost"]
+        return f"{lost['value']:+.4f} [{lost['low']:+.4f}, {lost['high']:+.4f}]"
+
+    def named(row: Mapping[str, Any]) -> str:
+        return f"{row['level']} on {row['engine']} ({row['bytes'] / 1e6:.1f} MB)"
+
+    fine = [row for row in rows if row["lost"]["low"] <= 0]
+    best = min(fine, key=lambda row: int(row["bytes"]))
+    text = f"Take {named(best)}, the smallest level whose plan F1 cannot be told from {full}'s: it loses {told(best)}"
+    smaller = [row for row in rows if row["bytes"] < best["bytes"]]
+    if smaller:
+        following = max(smaller, key=lambda row: int(row["bytes"]))
+        return f"{text}; {named(following)}, the next smaller one, loses {told(following)}."
+    return f"{text}; none measured is smaller."

@@ -1,0 +1,175 @@
+"""Reports: one HTML file that needs nothing else, the same as Markdown, pictures beside it."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from dnc_edge.bench.pictures import Picture, latencies, memory, quality_by_size
+from dnc_edge.errors import ExtraMissing, InputError
+
+
+@dataclass(frozen=True)
+class Cell:
+    """`text` is shown; `value` is what the column is sorted by."""
+
+    text: str
+    value: float | str = ""
+
+
+@dataclass(frozen=True)
+class Line:
+    cells: list[Cell]
+    marked: bool = False
+
+
+@dataclass(frozen=True)
+class Table:
+    columns: list[str]
+    rows: list[Line]
+
+
+@dataclass(frozen=True)
+class Section:
+    """One result, for people."""
+
+    title: str
+    summary: str
+    tables: list[Table]
+    pictures: list[Picture]
+    facts: Mapping[str, Any]
+    notes: list[str] = field(default_factory=list)
+
+
+def report(results: Sequence[Mapping[str, Any]], out: Path) -> Path:
+    """Write report.html, report.md and the pictures into `out`; returns the HTML file.
+
+    Args:
+        results: of `bench quant`, `tradeoff` or `compare`, by their `kind`.
+        out: a folder.
+
+    Raises:
+        InputError: a result is of no known kind. ExtraMissing: the extra `bench` is not installed.
+    """
+    try:
+        from jinja2 import Environment, PackageLoader
+    except ImportError as error:
+        raise ExtraMissing("jinja2", "bench") from error
+    from importlib.metadata import version
+
+    sections = [section(result) for result in results]
+    pages = Environment(loader=PackageLoader("dnc_edge.bench", "."), autoescape=True, trim_blocks=True)
+    page = pages.get_template("report.html.jinja")
+    title = "; ".join(one.title for one in sections)
+    html = page.render(title=title, sections=sections, version=version("dnc-edge"))
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "report.html").write_text(html, encoding="utf-8")
+    (out / "report.md").write_text(markdown(sections), encoding="utf-8")
+    for one in sections:
+        for picture in one.pictures:
+            picture.save(out)
+    return out / "report.html"
+
+
+def section(result: Mapping[str, Any]) -> Section:
+    """A result for people, by its kind.
+
+    Raises:
+        InputError: it is of no known kind.
+    """
+    from dnc_edge.bench import compare
+
+    kinds = {"quant": quant_section, "comparison": compare.section}
+    if result.get("kind") not in kinds:
+        raise InputError(f"no result of {' or '.join(kinds)}", hint="reports are made from what bench wrote")
+    return kinds[result["kind"]](result)
+
+
+def markdown(sections: Sequence[Section]) -> str:
+    """The sections with their tables; pictures by the names of their files."""
+    parts = []
+    for one in sections:
+        parts += [f"## {one.title}", one.summary, *one.notes]
+        parts += [markdown_table(table) for table in one.tables]
+        parts += [f"![{picture.alt}]({picture.name}.svg)" for picture in one.pictures]
+    return "\n\n".join(parts) + "\n"
+
+
+def markdown_table(table: Table) -> str:
+    lines = ["| " + " | ".join(table.columns) + " |", "|" + "---|" * len(table.columns)]
+    for row in table.rows:
+        texts = [f"**{cell.text}**" if row.marked and index == 0 else cell.text for index, cell in enumerate(row.cells)]
+        lines.append("| " + " | ".join(text.replace("|", "\\|") for text in texts) + " |")
+    return "\n".join(lines)
+
+
+def table_text(one: Section) -> str:
+    """A section for a terminal: its tables as Markdown, its summary last."""
+    return "\n\n".join([*(markdown_table(table) for table in one.tables), one.summary])
+
+
+def estimate(value: Mapping[str, float], *, signed: bool = False, digits: int = 3) -> Cell:
+    """An estimate with its interval."""
+    form = f"{'+' if signed else ''}.{digits}f"
+    text = f"{value['value']:{form}} [{value['low']:{form}}, {value['high']:{form}}]"
+    return Cell(text, value["value"])
+
+
+def quantity(value: float, form: str = ",.0f", unit: float = 1) -> Cell:
+    return Cell(format(value / unit, form), value)
+
+
+def dollars(value: float | None) -> Cell:
+    return Cell("unknown") if value is None else Cell(f"${value:.4f}", value)
+
+
+def quant_section(result: Mapping[str, Any]) -> Section:
+    """Levels: size, fidelity, plans, speed and memory; the recommended one marked."""
+    rows = [dict(row, label=f"{row['level']} {row['engine']}") for row in result["rows"]]
+    columns = [
+        "level", "MB", "plan F1", f"lost against {result['reference']}", "count difference", "unsupported words", "KL",
+        "same top token", "load, s", "first token, ms", "decode, tokens/s", "plan, median ms", "plans/s", "peak MB",
+    ]  # fmt: skip
+    solved = any("solved" in row for row in rows)
+    lines = []
+    for row in rows:
+        speed, plans, compared = row["speed"], row["plans"], row["fidelity"]
+        together = next(value for name, value in speed.items() if name.startswith("questions_per_second_"))
+        cells = [
+            Cell(row["label"], row["label"]),
+            quantity(row["bytes"], ".1f", 1e6),
+            estimate(plans["f1"]),
+            estimate(row["lost"], signed=True, digits=4),
+            estimate(plans["count_difference"]),
+            estimate(plans["unsupported"]),
+            quantity(compared["kl"], ".2g"),
+            quantity(compared["top_tokens"], ".1%"),
+            quantity(speed["load_warm_seconds"], ".3f"),
+            quantity(speed["first_token_seconds"]["median"], ".1f", 1e-3),
+            quantity(speed["decode_tokens_per_second"]["median"]),
+            quantity(statistics.median(row["plan_seconds"]), ".1f", 1e-3),
+            quantity(together["median"], ".1f"),
+            quantity(speed["peak_memory_bytes"], ".0f", 1e6),
+        ]
+        if solved:
+            own = row["solved"]
+            cells += [estimate(own["metrics"][own["metric"]]), dollars(own["cost_usd"])]
+        named = result["recommendation"].startswith(f"Take {row['level']} on {row['engine']}")
+        lines.append(Line(cells, marked=named))
+    return Section(
+        title=f"{result['student']}: levels on {result['task']}, {result['n']:,} questions",
+        summary=result["recommendation"],
+        tables=[Table([*columns, *(["accuracy", "cost"] if solved else [])], lines)],
+        pictures=[
+            quality_by_size(rows),
+            latencies(rows, "plan_seconds", "a whole plan"),
+            memory(rows),
+        ],
+        facts={"machine": result["machine"], "settings": result["settings"]},
+        notes=[
+            "Intervals are of 95 %; the loss is paired, question by question. Plan F1 is no accuracy: docs/method.md.",
+        ],
+    )

@@ -1,0 +1,76 @@
+"""A task answered through a pipeline, on the shared runner: scores, tokens, dollars and seconds of every question."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import Any
+
+from dnc_edge.batch.batch import records
+from dnc_edge.edge import Edge
+from dnc_edge.tasks import Task, stats
+from dnc_edge.types import Question, Record, Usage
+
+STAGES = ("decompose", "solve")
+
+
+def solved(task: Task, edge: Edge, *, jobs: int = 8, tick: Callable[[int], None] = lambda _: None) -> dict[str, Any]:
+    """Answer every problem of a task.
+
+    A failed question counts as wrong, stays in the denominator, and is shown.
+
+    Args:
+        task: what is asked.
+        edge: decomposer, solver, strategy, and the store in which complete replies are kept.
+        jobs: questions at a time.
+        tick: told how many are done.
+
+    Returns:
+        metrics with intervals, per-question scores and seconds in the task's order, tokens and dollars by stage.
+
+    Raises:
+        BudgetReached, SolverError: the run cannot go on; what was answered is in the store.
+    """
+    problems = {problem.id: problem for problem in task.problems}
+    asked = (Question(problem.question, problem.context, problem.id) for problem in task.problems)
+    made: dict[str, Record] = {}
+    for record in records(asked, edge, jobs=jobs):
+        made[record.id] = record
+        tick(len(made))
+    answered = [made[id] for id in problems]
+    scores = [
+        task.scores(None if record.error else record.answer, problem)
+        for record, problem in zip(answered, problems.values(), strict=True)
+    ]
+    failed = [record for record in answered if record.error]
+    return {
+        "n": len(answered),
+        "metric": task.metric,
+        "metrics": {name: asdict(stats.mean([one[name] for one in scores])) for name in scores[0]},
+        "scores": [one[task.metric] for one in scores],
+        "failed": len(failed),
+        "errors": sorted({record.error.code for record in failed if record.error}),
+        "left_whole": sum(record.subquestions == () for record in answered),
+        "stages": {stage: totals([r.usage[stage] for r in answered if stage in r.usage]) for stage in STAGES},
+        "seconds": [round(record.seconds, 4) for record in answered],
+        "cost_usd": _sum([record.cost_usd for record in answered]),
+    }
+
+
+def totals(usages: list[Usage]) -> dict[str, Any]:
+    """Sums over questions of one stage."""
+    whole = sum(usages, Usage())
+    return {
+        "requests": whole.requests,
+        "input_tokens": whole.input_tokens,
+        "cached_tokens": whole.cached_tokens,
+        "output_tokens": whole.output_tokens,
+        "estimated": whole.estimated,
+        "seconds": round(whole.seconds, 3),
+        "cost_usd": whole.cost_usd,
+    }
+
+
+def _sum(costs: list[float | None]) -> float | None:
+    known = [cost for cost in costs if cost is not None]
+    return sum(known) if len(known) == len(costs) else None
