@@ -78,7 +78,7 @@ def test_an_invented_thing_is_an_unsupported_word() -> None:
     [
         ("18", "18", True), ("18.75", "18", False), ("$1,000", "1000", True), ("1,000", "1,000", True),
         ("5 apples", "5", True), ("50 %", "50", True), ("99", "5", False), (None, "5", False), ("none", "5", False),
-        ("18.0", "18", True), ("-3", "3", False),
+        ("18.0", "18", True), ("-3", "3", False), ("2:00 pm", "2", True), ("2:30", "2", False),
     ],
 )  # fmt: skip
 def test_gsm8k_answers_are_compared_as_numbers(answer: str | None, gold: str, hit: bool) -> None:

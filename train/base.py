@@ -17,12 +17,16 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+from dnc_edge.errors import InputError
 from dnc_edge.train import synthetic
 from dnc_edge.train.augment import Augmenter
 from dnc_edge.train.demonstrations import Demonstration
 from dnc_edge.train.examples import Encoder, Example, pair
 from dnc_edge.train.facts import write_facts
 from dnc_edge.train.leakage import FrozenSides
+
+# The state after the last whole epoch, from which a stopped run goes on.
+STATE = "state.pt"
 
 
 @dataclass
@@ -40,7 +44,10 @@ class BaseConfig:
     learning_rate: float = 3e-3
     weight_decay: float = 0.05
     warmup_steps: int = 100
-    optimizer: str = field(default="muon", metadata={"help": "muon (hidden matrices; AdamW for the rest) or adamw"})
+    optimizer: str = field(
+        default="muon",
+        metadata={"choices": ("muon", "adamw"), "help": "muon: hidden matrices; AdamW for the rest"},
+    )
     prompt_weight: float = field(default=0.2, metadata={"help": "weight of the loss on prompts; completions have 1"})
     subword_dropout: float = field(default=0.05, metadata={"help": "share of merges left out in half of the examples"})
     names: float = field(default=0.6, metadata={"help": "share of demonstrations whose names are swapped"})
@@ -176,7 +183,13 @@ def new_model(config: BaseConfig, vocabulary: int, eos: int) -> Any:
 
 
 def base(
-    demonstrations: list[Demonstration], tokenizer: Any, out: Path, config: BaseConfig, *, log: Path | None = None
+    demonstrations: list[Demonstration],
+    tokenizer: Any,
+    out: Path,
+    config: BaseConfig,
+    *,
+    log: Path | None = None,
+    resume: bool = False,
 ) -> dict[str, float]:
     """Train from scratch and save a Hugging Face checkpoint.
 
@@ -186,12 +199,13 @@ def base(
         out: directory of the checkpoint, with the merged config beside it.
         config: sizes and schedule.
         log: JSONL file that takes a line every 20 steps.
+        resume: go on after the last whole epoch of a run that was stopped.
 
     Returns:
         tokens, steps, seconds and the last held-out loss on plans.
 
     Raises:
-        InputError: a demonstration is on a frozen test side.
+        InputError: a demonstration is on a frozen test side; or the run that is there had other settings.
     """
     import torch
 
@@ -219,8 +233,18 @@ def base(
     rates = [[group["lr"] for group in stepper.param_groups] for stepper in steppers]
     whole, tokens_seen, steps, started = math.ceil(config.epochs), 0, 0, time.monotonic()
     running: list[float] = []
-    written = 0
-    for epoch in range(whole):
+    written = first = 0
+    state = out / STATE
+    if resume and state.is_file():
+        kept = torch.load(state, weights_only=True)
+        if kept["config"] != asdict(config):
+            raise InputError(f"{out} was begun with other settings", hint="use the same recipe, or another folder")
+        model.load_state_dict(kept["model"])
+        for stepper, values in zip(steppers, kept["steppers"], strict=True):
+            stepper.load_state_dict(values)
+        first, steps, tokens_seen, written = kept["epoch"], kept["steps"], kept["tokens"], kept["written"]
+        started -= kept["seconds"]
+    for epoch in range(first, whole):
         progress = epoch / max(1, whole - 1)
         written += written_problems(config, progress)
         examples = epoch_examples(training, augmenter, encoder, config, epoch=epoch, progress=progress)
@@ -236,6 +260,9 @@ def base(
                     group["lr"] = rate * max(scale, 0.01)
             tokens, weights = collate(batch, device)
             loss_sum, weight_sum = weighted_loss(model, tokens, weights)
+            if not math.isfinite(loss_sum.item()):
+                hint = f"lower the learning rate; {state} holds the last whole epoch"
+                raise InputError(f"the loss is {loss_sum.item()} at step {steps + 1}", hint=hint)
             (loss_sum / weight_sum).backward()
             torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
             for stepper in steppers:
@@ -257,8 +284,21 @@ def base(
                 running.clear()
                 with log.open("a", encoding="utf-8") as lines:
                     lines.write(json.dumps(line) + "\n")
-        model.save_pretrained(out)
-        tokenizer.save_pretrained(out)
+        values = {
+            "config": asdict(config),
+            "model": model.state_dict(),
+            "steppers": [stepper.state_dict() for stepper in steppers],
+            "epoch": epoch + 1,
+            "steps": steps,
+            "tokens": tokens_seen,
+            "written": written,
+            "seconds": time.monotonic() - started,
+        }
+        # Beside it first: whatever happens meanwhile, one whole state is there.
+        torch.save(values, state.with_suffix(".partial"))
+        state.with_suffix(".partial").replace(state)
+    model.save_pretrained(out)
+    tokenizer.save_pretrained(out)
     figures = {
         "tokens": tokens_seen,
         "steps": steps,
@@ -268,4 +308,5 @@ def base(
     data = {**Counter(demonstration.source for demonstration in training), "train/synthetic.py": written}
     training_facts = {"base": asdict(config), "figures": figures, "torch": torch.__version__, "data": data}
     write_facts(out, tokenizer, context=config.context, training=training_facts)
+    state.unlink(missing_ok=True)
     return figures

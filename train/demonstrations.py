@@ -12,12 +12,17 @@ One JSON line each:
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from dnc_edge.errors import InputError
+
+# Between a question's id and the number of a further sample of it: "gsm8k-train-17~2".
+SAMPLE = "~"
 
 
 @dataclass(frozen=True)
@@ -32,26 +37,49 @@ class Demonstration:
     answer: str | None = None
 
 
-def read(path: Path) -> Iterator[Demonstration]:
+def half(question: str) -> int:
+    """Which half of all questions one belongs to, by its text: 0 or 1. For cross-fitting."""
+    return hashlib.sha256(question.strip().encode()).digest()[1] & 1
+
+
+def read(path: Path, *, bad: Callable[[InputError], None] | None = None) -> Iterator[Demonstration]:
     """Demonstrations of a JSONL file; a broken line is named by its number.
 
+    Args:
+        path: the file.
+        bad: told of a line that cannot be used, which is then passed over; None raises it.
+
     Raises:
-        InputError: a line is not JSON or not a demonstration.
+        InputError: the file cannot be read; a line is not JSON or not a demonstration.
     """
-    with path.open(encoding="utf-8") as lines:
-        for number, line in enumerate(lines, start=1):
-            if not line.strip():
-                continue
-            try:
-                fields = json.loads(line)
-                if fields.get("subquestions") is not None:
-                    fields["subquestions"] = tuple(fields["subquestions"])
-                yield Demonstration(**fields)
-            except (json.JSONDecodeError, TypeError, AttributeError) as error:
-                raise InputError(
-                    f"{path}, line {number}: not a demonstration ({error})",
-                    hint="docs/training.md describes the record",
-                ) from error
+    try:
+        lines = path.read_bytes().splitlines()
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror}") from error
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        try:
+            yield _demonstration(json.loads(line))
+        except (ValueError, TypeError, AttributeError) as error:
+            broken = InputError(
+                f"{path}, line {number}: not a demonstration ({error})", hint="docs/training.md describes the record"
+            )
+            if bad is None:
+                raise broken from error
+            bad(broken)
+
+
+def _demonstration(fields: dict[str, Any]) -> Demonstration:
+    """Raises TypeError or ValueError where the fields are not a demonstration's."""
+    if (plan := fields.get("subquestions")) is not None:
+        if not isinstance(plan, list) or not all(isinstance(line, str) and line.strip() for line in plan):
+            raise ValueError("subquestions is no list of sub-questions")
+        fields["subquestions"] = tuple(plan)
+    made = Demonstration(**fields)
+    if not isinstance(made.question, str) or not made.question.strip():
+        raise ValueError("the question is empty")
+    return made
 
 
 def write(path: Path, demonstrations: Iterable[Demonstration]) -> int:

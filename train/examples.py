@@ -46,11 +46,14 @@ def pair(demonstration: Demonstration, role: str, *, with_plan: bool = True) -> 
 class Encoder:
     """Turns pairs into examples with the tokenizer of a checkpoint directory."""
 
-    def __init__(self, tokenizer: Any, templates: dict[str, str] = TEMPLATES, *, limit: int = 2048) -> None:
+    def __init__(
+        self, tokenizer: Any, templates: dict[str, str] = TEMPLATES, *, limit: int = 2048, end: int | None = None
+    ) -> None:
         self.tokenizer = tokenizer
         self.tokenizer.backend_tokenizer.encode_special_tokens = True
         self.templates = templates
         self.limit = limit
+        self.end = tokenizer.eos_token_id if end is None else end
 
     def subword_sampling(self, dropout: float) -> None:
         """BPE dropout: the share of merges left out at random while encoding; 0 turns it off."""
@@ -69,7 +72,7 @@ class Encoder:
     def example(self, role: str, user: str, completion: str, *, prompt_weight: float) -> Example | None:
         """None where the whole is longer than the limit."""
         prompt = self.prompt(role, user)
-        target = [*self.text(completion), self.tokenizer.eos_token_id]
+        target = [*self.text(completion), self.end]
         if len(prompt) + len(target) > self.limit:
             return None
         return Example(prompt + target, [0.0] + [prompt_weight] * (len(prompt) - 1) + [1.0] * len(target))

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 
 from dnc_edge.errors import InputError
 from dnc_edge.tasks import drop, files
 from dnc_edge.train.demonstrations import Demonstration
+
+# Share of all runs of five words that two questions have in common where one is a leak of the other.
+NEAR = 0.7
 
 
 def normalise(text: str) -> str:
@@ -35,20 +38,50 @@ def frozen_questions() -> Iterable[str]:
     yield from (row["question"] for row in files.read_jsonl("distilling_step_by_step/cqa/cqa_test.json"))
 
 
-@dataclass(frozen=True)
-class FrozenSides:
-    """The normalised questions of all frozen test sides."""
+def shingles(question: str) -> frozenset[tuple[str, ...]]:
+    """Runs of five words, numbers all alike: what two wordings of a problem share."""
+    words = re.sub(r"\d+", "0", normalise(question)).split()
+    return frozenset(tuple(words[start : start + 5]) for start in range(len(words) - 4))
 
-    questions: frozenset[str] = field(repr=False)
+
+class FrozenSides:
+    """The questions of all frozen test sides, to be found exactly or nearly."""
+
+    def __init__(self, questions: Iterable[str]) -> None:
+        self.questions = frozenset(normalise(question) for question in questions)
+        self._sizes: list[int] = []
+        self._holders: dict[tuple[str, ...], list[int]] = {}
+        for number, question in enumerate(sorted(self.questions)):
+            own = shingles(question)
+            self._sizes.append(len(own))
+            for shingle in own:
+                self._holders.setdefault(shingle, []).append(number)
 
     @classmethod
     def load(cls) -> FrozenSides:
-        return cls(frozenset(normalise(question) for question in frozen_questions()))
+        return cls(frozen_questions())
 
     def holds(self, demonstration: Demonstration) -> bool:
+        """Whether the question, or its passage, is on a test side."""
         if demonstration.context is not None and drop.on_test_side(demonstration.context):
             return True
         return normalise(demonstration.question) in self.questions
+
+    def leak(self, demonstration: Demonstration) -> str | None:
+        """ "exactly" or "nearly" where the question is on a test side; nearly: most runs of five words are shared.
+
+        Questions over a passage are told apart by their passages, however alike they are asked.
+        """
+        if self.holds(demonstration):
+            return "exactly"
+        if demonstration.context is not None:
+            return None
+        own = shingles(demonstration.question)
+        shared = Counter(number for shingle in own for number in self._holders.get(shingle, ()))
+        for number, count in shared.most_common(1):
+            if count / (len(own) + self._sizes[number] - count) >= NEAR:
+                return "nearly"
+        return None
 
     def refuse(self, demonstrations: Iterable[Demonstration]) -> None:
         """Stop a run that would train on a test question.
@@ -60,5 +93,5 @@ class FrozenSides:
         if leaks:
             raise InputError(
                 f"{len(leaks)} demonstrations are on a frozen test side: {json.dumps(leaks[:5])}",
-                hint="remove them; dnc-edge train screen does",
+                hint="leave them out: dnc-edge train screen --drop-leaks",
             )

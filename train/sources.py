@@ -9,14 +9,17 @@ from __future__ import annotations
 import ast
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 
 from dnc_edge.calculator import evaluate
+from dnc_edge.errors import InputError
 from dnc_edge.parse import fold, without_repeats
 from dnc_edge.prompts import FINAL_ANSWER, numbered
 from dnc_edge.tasks import drop, files
-from dnc_edge.train.demonstrations import Demonstration
+from dnc_edge.train.demonstrations import Demonstration, read
 from dnc_edge.train.leakage import FrozenSides
+from dnc_edge.train.rationales import load as load_rationales
 
 
 def gsm8k() -> Iterator[Demonstration]:
@@ -173,6 +176,23 @@ def svamp() -> Iterator[Demonstration]:
             yield problem
 
 
+def rationales(task: str) -> Callable[[], Iterator[Demonstration]]:
+    """A task's training side with PaLM's chain-of-thought rationales: solutions without a plan."""
+
+    def read() -> Iterator[Demonstration]:
+        for row in load_rationales(task, "train"):
+            yield Demonstration(
+                id=f"{row.id}-cot",
+                question=row.question,
+                teacher="palm-540b",
+                source=f"distilling_step_by_step/{task}",
+                solution=f"{row.rationale}\n{FINAL_ANSWER} {row.teacher_label}",
+                answer=row.label,
+            )
+
+    return read
+
+
 IMPORTERS: dict[str, Callable[[], Iterator[Demonstration]]] = {
     "gsm8k": gsm8k,
     "strategyqa": strategyqa,
@@ -180,7 +200,11 @@ IMPORTERS: dict[str, Callable[[], Iterator[Demonstration]]] = {
     "break-drop": break_drop,
     "mawps": mawps,
     "svamp": svamp,
+    "svamp-cot": rationales("svamp"),
+    "commonsenseqa-cot": rationales("commonsenseqa"),
 }
+# Whose licences let them train weights that are given away.
+MAY_SHIP = ("gsm8k", "strategyqa", "break-facts", "break-drop", "mawps", "svamp")
 
 
 def bundled() -> tuple[list[Demonstration], dict[str, Counter[str]]]:
@@ -189,9 +213,9 @@ def bundled() -> tuple[list[Demonstration], dict[str, Counter[str]]]:
     kept: list[Demonstration] = []
     seen: set[tuple[str | None, str]] = set()
     report: dict[str, Counter[str]] = {}
-    for name, importer in IMPORTERS.items():
+    for name in MAY_SHIP:
         counts = report[name] = Counter()
-        for demonstration in importer():
+        for demonstration in IMPORTERS[name]():
             key = (demonstration.context, fold(demonstration.question))
             if sides.holds(demonstration):
                 counts["on a test side"] += 1
@@ -202,6 +226,30 @@ def bundled() -> tuple[list[Demonstration], dict[str, Counter[str]]]:
                 counts["kept"] += 1
                 kept.append(demonstration)
     return kept, report
+
+
+def gather(names: Sequence[str], *, bad: Callable[[InputError], None] | None = None) -> list[Demonstration]:
+    """Demonstrations by the names of sources (`bundled`: all that may ship) and the paths of JSONL files.
+
+    Args:
+        names: of `IMPORTERS`, "bundled", or paths that end in .jsonl.
+        bad: told of a broken line of a file, which is then passed over; None raises it.
+
+    Raises:
+        InputError: a name is unknown, or a file cannot be used. DataMissing: a data set is not there.
+    """
+    found: list[Demonstration] = []
+    for name in names:
+        if name.endswith(".jsonl"):
+            found += read(Path(name), bad=bad)
+        elif name == "bundled":
+            found += bundled()[0]
+        elif name in IMPORTERS:
+            found += IMPORTERS[name]()
+        else:
+            known = ", ".join(["bundled", *IMPORTERS])
+            raise InputError(f"there are no demonstrations {name!r}", hint=f"name a .jsonl file, or: {known}")
+    return found
 
 
 def texts() -> Iterator[str]:

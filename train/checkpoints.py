@@ -1,0 +1,208 @@
+"""Bases and what becomes of them: opening, checking before hours are spent, saving, going on after a kill."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import sys
+from collections.abc import Generator, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from dnc_edge.convert.checkpoint import FACTS, UNMERGEABLE, Checkpoint, open_checkpoint
+from dnc_edge.errors import InputError, UsageError
+from dnc_edge.train.demonstrations import Demonstration
+from dnc_edge.train.examples import Encoder
+
+DONE = "training.json"
+
+
+@dataclass(frozen=True)
+class Base:
+    """A base to train on: its checkpoint, and its tokenizer around the templates of its roles."""
+
+    checkpoint: Checkpoint
+    tokenizer: Any
+    encoder: Encoder
+
+    @property
+    def encoder_decoder(self) -> bool:
+        return self.checkpoint.encoder_decoder
+
+
+def quietly() -> None:
+    """No bars of the libraries' own where nobody watches."""
+    if not sys.stderr.isatty():
+        import datasets
+
+        datasets.disable_progress_bars()
+
+
+def open_base(source: str, *, scratch: Path, limit: int) -> Base:
+    """A checkpoint of `train base`, any local one, or one on the hub, with the templates of its roles.
+
+    Args:
+        source: a directory, or a hub repository.
+        scratch: folder for what opening needs.
+        limit: most tokens of an example.
+
+    Raises:
+        InputError: it lacks something, or its tokenizer cannot be used. MissingError: it cannot be had.
+    """
+    from transformers import AutoTokenizer
+
+    quietly()
+    checkpoint = open_checkpoint(source, scratch=scratch)
+    tokenizer = AutoTokenizer.from_pretrained(checkpoint.path)
+    templates = {role: facts["template"] for role, facts in checkpoint.facts["roles"].items()}
+    end = tokenizer.convert_tokens_to_ids(checkpoint.facts["stop"][0])
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    limit = min(limit, checkpoint.facts["context"])
+    return Base(checkpoint, tokenizer, Encoder(tokenizer, templates, limit=limit, end=end))
+
+
+def load_model(base: Base, *, precision: str, quantized: bool = False) -> Any:
+    """The base's weights, in 16 bits where the device computes in them.
+
+    Args:
+        precision: "bf16", "fp32", or "auto": bf16 on a GPU that has it.
+        quantized: in 4 bits (NF4), for QLoRA.
+
+    Raises:
+        UsageError: 4 bits were asked for without CUDA. ExtraMissing: bitsandbytes is not installed.
+    """
+    import torch
+    from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM
+
+    loader = AutoModelForSeq2SeqLM if base.encoder_decoder else AutoModelForCausalLM
+    dtype = torch.bfloat16 if in_bf16(precision) and torch.cuda.is_available() else torch.float32
+    settings: dict[str, Any] = {"dtype": dtype}
+    if quantized:
+        if not torch.cuda.is_available():
+            raise UsageError("QLoRA needs a CUDA GPU", hint='use method = "lora"')
+        from transformers import BitsAndBytesConfig
+
+        settings["quantization_config"] = BitsAndBytesConfig(
+            load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=torch.bfloat16
+        )
+    return loader.from_pretrained(base.checkpoint.path, **settings)
+
+
+def in_bf16(precision: str) -> bool:
+    """Whether to compute in bfloat16."""
+    import torch
+
+    if precision == "auto":
+        return bool(torch.cuda.is_available() and torch.cuda.is_bf16_supported())
+    return precision == "bf16"
+
+
+def adapted(
+    model: Any, *, rank: int, alpha: int, dropout: float, modules: str, seed: int, quantized: bool = False
+) -> Any:
+    """The model with a fresh LoRA adapter.
+
+    Raises:
+        UsageError: a target module is not there, or could not be converted afterwards.
+    """
+    import torch
+    from peft import LoraConfig, get_peft_model, prepare_model_for_kbit_training
+
+    target: str | list[str] = modules if modules == "all-linear" else [part.strip() for part in modules.split(",")]
+    if isinstance(target, list):
+        for part in target:
+            if part in UNMERGEABLE:
+                raise UsageError(
+                    f"{part} cannot be converted with an adapter on it", hint="choose modules inside the layers"
+                )
+    if quantized:
+        model = prepare_model_for_kbit_training(model)
+    torch.manual_seed(seed)
+    config = LoraConfig(r=rank, lora_alpha=alpha, lora_dropout=dropout, target_modules=target)
+    config.task_type = "SEQ_2_SEQ_LM" if model.config.is_encoder_decoder else "CAUSAL_LM"
+    try:
+        return get_peft_model(model, config)
+    except ValueError as error:
+        linear = {name.rpartition(".")[2] for name, part in model.named_modules() if isinstance(part, torch.nn.Linear)}
+        hint = f"it has: {', '.join(sorted(linear - set(UNMERGEABLE)))}"
+        raise UsageError(f"the model has no modules {modules}", hint=hint) from error
+
+
+def save(model: Any, base: Base, out: Path, facts: Mapping[str, Any], sources: Iterable[str]) -> None:
+    """Write the adapter (or the whole model), its tokenizer, and what it was trained on, beside each other."""
+    from dnc_edge.train.facts import LICENCES
+
+    model.save_pretrained(out)
+    base.tokenizer.backend_tokenizer.encode_special_tokens = False
+    base.tokenizer.save_pretrained(out)
+    values = {
+        "student": base.checkpoint.facts,
+        "training": facts,
+        "licences": {source: LICENCES[source] for source in sources if source in LICENCES},
+        "card": base.checkpoint.about.get("card", {}),
+    }
+    (out / FACTS).write_text(json.dumps(values, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def last_good(runs: Path) -> Path | None:
+    """The newest checkpoint that was saved whole: what a kill cut off has no trainer_state.json, or half a one."""
+    for path in sorted(runs.glob("checkpoint-*"), key=lambda path: -int(path.name.rpartition("-")[2])):
+        try:
+            json.loads((path / "trainer_state.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            continue
+        return path
+    return None
+
+
+def fingerprint(demonstrations: Sequence[Demonstration]) -> str:
+    """Hash of the data of a run, kept beside its weights."""
+    digest = hashlib.sha256()
+    for demonstration in demonstrations:
+        digest.update(json.dumps(asdict(demonstration), sort_keys=True).encode())
+    return digest.hexdigest()
+
+
+@contextlib.contextmanager
+def explained(runs: Path, micro_batch: int) -> Generator[None]:
+    """Turn what stops a training into one line, and name the checkpoint that survives.
+
+    Raises:
+        InputError: the disk is full, memory is out, or the loss is no number.
+    """
+    import torch
+    from safetensors import SafetensorError
+
+    def kept() -> str:
+        last = last_good(runs)
+        return (
+            f"the last good checkpoint is {last}; --resume goes on from it" if last else "no checkpoint was saved yet"
+        )
+
+    try:
+        yield
+    except LossLost as error:
+        raise InputError(str(error), hint=f"lower the learning rate; {kept()}") from error
+    except torch.OutOfMemoryError as error:
+        raise InputError(_memory(micro_batch), hint=kept()) from error
+    except OSError as error:
+        raise InputError(f"cannot save a checkpoint in {runs}: {error.strerror}", hint=kept()) from error
+    except (RuntimeError, SafetensorError) as error:
+        first = str(error).partition("\n")[0]
+        if "can't allocate memory" in first:
+            raise InputError(_memory(micro_batch), hint=kept()) from error
+        if isinstance(error, SafetensorError) or "PytorchStreamWriter" in first:
+            raise InputError(f"cannot save a checkpoint in {runs}: {first}", hint=kept()) from error
+        raise
+
+
+def _memory(micro_batch: int) -> str:
+    smaller = f"try micro_batch = {micro_batch // 2}" if micro_batch > 1 else "try checkpointing = true"
+    return f"out of memory with micro_batch = {micro_batch}; {smaller}, the effective batch stays"
+
+
+class LossLost(Exception):
+    """The loss is no number any more."""

@@ -1,0 +1,86 @@
+"""What every training by transformers' Trainer shares: arguments, a log, a stop where the loss is lost."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from transformers import PrinterCallback, TrainerCallback
+
+from dnc_edge.train.checkpoints import LossLost, in_bf16
+
+
+def watched(trainer: Any, log: Path) -> None:
+    """Have a trainer's figures in a file, and nothing of them on stdout."""
+    trainer.remove_callback(PrinterCallback)
+    trainer.add_callback(Log(log))
+
+
+class Log(TrainerCallback):  # type: ignore[misc]
+    """Writes every figure to a JSONL file, and stops where the loss is no number, before that is saved."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **_: Any) -> None:
+        figures = {name: value for name, value in (logs or {}).items() if isinstance(value, int | float)}
+        if state.is_world_process_zero:
+            with self.path.open("a", encoding="utf-8") as lines:
+                lines.write(json.dumps({"step": state.global_step, **figures}) + "\n")
+        # A gradient that is no number has spoilt the weights before the loss shows it.
+        for name in ("loss", "grad_norm"):
+            if not math.isfinite(figures.get(name, 0.0)):
+                what = name.replace("_", " ")
+                raise LossLost(f"the {what} is {figures[name]} at step {state.global_step}")
+
+
+def arguments(kind: Any, runs: Path, config: Any, *, examples: int, evaluates: bool = False, **more: Any) -> Any:
+    """Training arguments from a config.
+
+    Args:
+        kind: the class of arguments of a trainer.
+        runs: folder of the checkpoints.
+        config: with epochs, batch, micro_batch, learning_rate, warmup, every, seed, precision, checkpointing, report.
+        examples: how many an epoch has.
+        evaluates: whether plans are judged on the way and the best checkpoint wins.
+    """
+    import torch
+
+    chosen: dict[str, Any] = {}
+    if evaluates:
+        chosen = {"eval_strategy": "steps", "eval_steps": config.every, "load_best_model_at_end": True}
+        chosen |= {"metric_for_best_model": "plan_f1", "greater_is_better": True}
+    # Processes of `accelerate launch` share the batch.
+    world = int(os.environ.get("WORLD_SIZE", "1"))
+    steps = math.ceil(examples / config.batch) * config.epochs
+    return kind(
+        output_dir=str(runs),
+        num_train_epochs=config.epochs,
+        per_device_train_batch_size=config.micro_batch,
+        per_device_eval_batch_size=config.micro_batch,
+        gradient_accumulation_steps=max(1, config.batch // (config.micro_batch * world)),
+        learning_rate=config.learning_rate,
+        lr_scheduler_type="cosine",
+        warmup_steps=round(config.warmup * steps),
+        bf16=in_bf16(config.precision),
+        use_cpu=not torch.cuda.is_available(),
+        gradient_checkpointing=config.checkpointing,
+        save_strategy="steps",
+        save_steps=config.every,
+        save_total_limit=2,
+        # A lost loss is seen before what it made is saved.
+        logging_steps=math.gcd(10, config.every),
+        logging_nan_inf_filter=False,
+        disable_tqdm=not sys.stderr.isatty(),
+        report_to=[config.report] if config.report else [],
+        seed=config.seed,
+        data_seed=config.seed,
+        dataloader_pin_memory=False,
+        remove_unused_columns=False,
+        **chosen,
+        **more,
+    )

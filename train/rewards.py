@@ -1,0 +1,45 @@
+"""A solver's success as a reward: whether it reaches the gold answer through a plan."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Generator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dnc_edge.edge import Edge
+from dnc_edge.errors import BudgetReached, DncError
+from dnc_edge.runner.store import Store
+from dnc_edge.tasks import own
+from dnc_edge.tasks.problem import Problem
+from dnc_edge.train.demonstrations import half
+from dnc_edge.train.prefer import Reward
+from dnc_edge.types import Question
+
+if TYPE_CHECKING:
+    from dnc_edge.runner.gate import Gate
+
+
+@contextlib.contextmanager
+def solver_reward(solvers: Sequence[str], gate: Gate, replies: Path) -> Generator[Reward]:
+    """A reward by one solver, or by two that were trained on either half of the questions.
+
+    The same plan of the same question is never solved twice, in this run or the next.
+    """
+    store = Store(replies)
+    with contextlib.ExitStack() as stack:
+        stack.callback(store.close)
+        edges = [stack.enter_context(Edge(solver=s, gate=gate, prices=gate.prices, store=store)) for s in solvers]
+
+        def reward(question: str, context: str | None, plan: Sequence[str], gold: str) -> float:
+            asked = Question(question, context)
+            edge = edges[1 - half(question)] if len(edges) == 2 else edges[0]
+            try:
+                record = edge.solve(asked, plan)
+            except BudgetReached:
+                raise
+            except DncError:
+                return 0.0
+            return own.scores(record.answer, Problem("", question, gold))["accuracy"]
+
+        yield reward

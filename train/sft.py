@@ -1,0 +1,265 @@
+"""Supervised fine-tuning of a pretrained base on demonstrations: LoRA, QLoRA or full, decomposer or solver.
+
+Students S_D-T and S_D-R are the decomposer on all or on screened demonstrations; S_E-T, S_E-A and the direct one
+are the solver with its three targets (Divide-or-Conquer, section 4). The student that `dynamic` asks for its next
+sub-question goes on from the ones asked, so it learns that from whole plans.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from dnc_edge.errors import InputError
+from dnc_edge.parse import plan as parse_plan
+from dnc_edge.prompts import FINAL_ANSWER
+from dnc_edge.tasks.plans import plan_f1
+from dnc_edge.train import checkpoints
+from dnc_edge.train.base import held_out
+from dnc_edge.train.checkpoints import Base
+from dnc_edge.train.demonstrations import Demonstration, half
+from dnc_edge.train.examples import Example, pair
+
+# A new token of a plan that is generated for evaluation; longer ones are cut.
+LONGEST_PLAN = 160
+
+
+@dataclass
+class SftConfig:
+    """What `train sft` does; the merged config is saved beside the adapter."""
+
+    role: str = field(default="decompose", metadata={"choices": ("decompose", "solve", "both")})
+    target: str = field(default="teacher", metadata={"choices": ("teacher", "gold", "direct"), "help": "of the solver"})
+    method: str = field(default="lora", metadata={"choices": ("lora", "qlora", "full")})
+    half: int = field(default=-1, metadata={"help": "train on half 0 or 1 of the questions alone, for cross-fitting"})
+    rank: int = 16
+    alpha: int = 32
+    dropout: float = 0.0
+    modules: str = field(default="all-linear", metadata={"help": "or names, separated by commas"})
+    epochs: float = 5
+    batch: int = field(default=128, metadata={"help": "examples a step, over all devices"})
+    micro_batch: int = field(default=8, metadata={"help": "examples at once on a device"})
+    learning_rate: float = 2e-4
+    warmup: float = field(default=0.03, metadata={"help": "share of the steps"})
+    max_length: int = field(default=1024, metadata={"help": "tokens; longer examples are left out, and counted"})
+    packing: bool = field(default=False, metadata={"help": "several examples in one sequence; causal models only"})
+    checkpointing: bool = field(default=False, metadata={"help": "less memory for more time"})
+    precision: str = field(default="auto", metadata={"choices": ("auto", "bf16", "fp32")})
+    every: int = field(default=50, metadata={"help": "steps between checkpoints, each judged on held-out problems"})
+    held_out: int = field(default=64, metadata={"help": "problems whose plans are generated; 0 evaluates nothing"})
+    patience: int = field(default=4, metadata={"help": "evaluations without a better plan F1 before it stops"})
+    report: str = field(default="", metadata={"choices": ("", "tensorboard"), "help": "beside the JSONL log"})
+    seed: int = 0
+
+
+def shown(demonstration: Demonstration, config: SftConfig) -> list[tuple[str, str, str]]:
+    """(role, user message, completion) of each role that the config trains and the demonstration shows."""
+    found = []
+    for role in ("decompose", "solve") if config.role == "both" else (config.role,):
+        one = targeted(demonstration, config.target) if role == "solve" else demonstration
+        if one is not None and (shown := pair(one, role)):
+            found.append((role, *shown))
+    return found
+
+
+def targeted(demonstration: Demonstration, target: str) -> Demonstration | None:
+    """A demonstration with the solver's target: the teacher's solution, it with the gold answer, or the answer."""
+    answer, solution = demonstration.answer, demonstration.solution
+    if target == "teacher":
+        return demonstration
+    if answer is None:
+        return None
+    if target == "direct":
+        return replace(demonstration, solution=f"{FINAL_ANSWER} {answer}")
+    if solution is None:
+        return None
+    lines = solution.rstrip().split("\n")
+    if FINAL_ANSWER in lines[-1]:
+        lines = lines[:-1]
+    return replace(demonstration, solution="\n".join([*lines, f"{FINAL_ANSWER} {answer}"]))
+
+
+def examples(
+    demonstrations: Sequence[Demonstration], base: Base, config: SftConfig
+) -> tuple[list[Example], Counter[str]]:
+    """Token ids with loss on completions alone, and how many demonstrations were used or left out, and why."""
+    made: list[Example] = []
+    counts: Counter[str] = Counter()
+    for demonstration in demonstrations:
+        roles = shown(demonstration, config)
+        if not roles:
+            counts["show nothing of the role"] += 1
+        for role, user, completion in roles:
+            example = base.encoder.example(role, user, completion, prompt_weight=0.0)
+            counts["used" if example else "longer than max_length"] += 1
+            if example:
+                made.append(example)
+    if not made:
+        raise InputError(
+            "no demonstration can be trained on", hint=", ".join(f"{n} {why}" for why, n in counts.items())
+        )
+    return made, counts
+
+
+def sft(
+    demonstrations: Sequence[Demonstration],
+    source: str,
+    out: Path,
+    config: SftConfig,
+    *,
+    resume: bool = False,
+    say: Callable[[str], None] = lambda _: None,
+) -> dict[str, Any]:
+    """Train an adapter (or the whole model) and save it in `out`.
+
+    Args:
+        demonstrations: the training side; about 3 % are held out by id.
+        source: the base: a checkpoint directory or a hub repository.
+        out: directory of the adapter; checkpoints and log lie in `out`/runs.
+        config: see `SftConfig`.
+        resume: go on from the last good checkpoint of a run that was stopped.
+        say: told what is used and left out.
+
+    Returns:
+        counts, steps, seconds, last loss, and the plan F1 that was reached on held-out problems.
+
+    Raises:
+        InputError: nothing to train on; or what stopped it (memory, disk, a lost loss), and what survives.
+        UsageError: the target modules or the method cannot be.
+    """
+    import torch
+    from transformers import EarlyStoppingCallback, Seq2SeqTrainingArguments
+
+    from dnc_edge.train.loop import arguments, watched
+
+    runs = out / "runs"
+    runs.mkdir(parents=True, exist_ok=True)
+    base = checkpoints.open_base(source, scratch=runs, limit=config.max_length)
+    training = [d for d in demonstrations if not held_out(d) and config.half in (-1, half(d.question))]
+    validation = [d for d in demonstrations if held_out(d) and d.subquestions][: config.held_out]
+    made, counts = examples(training, base, config)
+    say(", ".join(f"{count:,} {why}" for why, count in counts.items()))
+    model = checkpoints.load_model(base, precision=config.precision, quantized=config.method == "qlora")
+    if config.method != "full":
+        model = checkpoints.adapted(
+            model, rank=config.rank, alpha=config.alpha, dropout=config.dropout, modules=config.modules,
+            seed=config.seed, quantized=config.method == "qlora",
+        )  # fmt: skip
+    evaluates = bool(validation) and config.role != "solve"
+    kind: Any
+    shape: dict[str, Any] = {}
+    if base.encoder_decoder:
+        kind = Seq2SeqTrainingArguments
+    else:
+        import trl
+
+        kind = trl.SFTConfig
+        shape = {"max_length": config.max_length, "packing": config.packing}
+    settings = arguments(kind, runs, config, examples=len(made), evaluates=evaluates, **shape)
+    trainer = _trainer(base, model, settings, made, validation if evaluates else [])
+    watched(trainer, out / "log.jsonl")
+    if evaluates:
+        trainer.add_callback(EarlyStoppingCallback(config.patience))
+    last = checkpoints.last_good(runs) if resume else None
+    with checkpoints.explained(runs, config.micro_batch):
+        result = trainer.train(resume_from_checkpoint=str(last) if last else None)
+        figures = {
+            "used": dict(counts),
+            "held_out": sum(map(held_out, demonstrations)),
+            "steps": trainer.state.global_step,
+            "seconds": round(result.metrics["train_runtime"], 1),
+            "loss": round(result.training_loss, 4),
+            "plan_f1": trainer.state.best_metric,
+            "base": base.checkpoint.name,
+            "torch": torch.__version__,
+            "data": dict(Counter(demonstration.source for demonstration in training)),
+            "data_sha256": checkpoints.fingerprint(training),
+        }
+        if trainer.is_world_process_zero():
+            facts = {"sft": asdict(config), "figures": figures, "data": figures["data"]}
+            checkpoints.save(trainer.model, base, out, facts, figures["data"])
+    return figures
+
+
+def _trainer(
+    base: Base, model: Any, settings: Any, made: Sequence[Example], validation: Sequence[Demonstration]
+) -> Any:
+    """TRL's trainer for causal models, transformers' for encoder-decoders; both judge by generated plans."""
+    from datasets import Dataset
+    from transformers import DataCollatorForSeq2Seq, Seq2SeqTrainer
+
+    def labels(example: Example) -> list[int]:
+        return [token if weight else -100 for token, weight in zip(example.tokens, example.weights, strict=True)]
+
+    if base.encoder_decoder:
+        rows = []
+        for example in made:
+            start = next(index for index, weight in enumerate(example.weights) if weight)
+            rows.append({"input_ids": example.tokens[:start], "labels": example.tokens[start:]})
+        parent: Any = Seq2SeqTrainer
+        more: dict[str, Any] = {"data_collator": DataCollatorForSeq2Seq(base.tokenizer, model)}
+    else:
+        from trl import SFTTrainer
+
+        rows = [{"input_ids": example.tokens, "labels": labels(example)} for example in made]
+        parent, more = SFTTrainer, {}
+
+    class Trainer(parent):  # type: ignore[misc]
+        def evaluate(self, *_: Any, metric_key_prefix: str = "eval", **__: Any) -> dict[str, float]:
+            metrics = {f"{metric_key_prefix}_plan_f1": generated_f1(self.model, base, validation)}
+            self.log(metrics)
+            self.control: Any = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
+            return metrics
+
+    rows_ = Dataset.from_list(rows)
+    return Trainer(
+        model=model,
+        args=settings,
+        train_dataset=rows_,
+        # Only says that there is an evaluation; the plans are generated.
+        eval_dataset=rows_.select([0]) if validation else None,
+        processing_class=base.tokenizer,
+        **more,
+    )
+
+
+def generated_f1(model: Any, base: Base, problems: Sequence[Demonstration], *, together: int = 16) -> float:
+    """Mean plan F1 of greedily generated plans against the demonstrations' own."""
+    import torch
+
+    encoder, tokenizer = base.encoder, base.tokenizer
+    prompts = [encoder.prompt("decompose", pair(problem, "decompose")[0]) for problem in problems]  # type: ignore[index]
+    order = sorted(range(len(prompts)), key=lambda index: len(prompts[index]))
+    scores: list[float] = []
+    was_training = model.training
+    model.eval()
+    for begin in range(0, len(order), together):
+        chosen = order[begin : begin + together]
+        longest = max(len(prompts[index]) for index in chosen)
+        tokens = torch.full((len(chosen), longest), tokenizer.pad_token_id, dtype=torch.long)
+        mask = torch.zeros_like(tokens)
+        for row, index in enumerate(chosen):
+            # On the left for a causal model: what is generated follows the prompt.
+            place = (
+                slice(longest - len(prompts[index]), None) if not base.encoder_decoder else slice(len(prompts[index]))
+            )
+            tokens[row, place] = torch.tensor(prompts[index])
+            mask[row, place] = 1
+        with torch.no_grad():
+            made = model.generate(
+                input_ids=tokens.to(model.device),
+                attention_mask=mask.to(model.device),
+                max_new_tokens=LONGEST_PLAN,
+                do_sample=False,
+                eos_token_id=encoder.end,
+                pad_token_id=tokenizer.pad_token_id,
+            )
+        for index, row in zip(chosen, made, strict=True):
+            text = tokenizer.decode(row if base.encoder_decoder else row[longest:], skip_special_tokens=True)
+            scores.append(plan_f1(parse_plan(text).subquestions, problems[index].subquestions or ()))
+    model.train(was_training)
+    return math.fsum(scores) / len(scores)
