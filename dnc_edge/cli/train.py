@@ -11,7 +11,7 @@ import typer
 from dnc_edge import output
 from dnc_edge.cli import options
 from dnc_edge.cli.options import require
-from dnc_edge.errors import InputError, UsageError
+from dnc_edge.errors import DataMissing, InputError, UsageError
 
 app = typer.Typer(no_args_is_help=True, help="Make students: demonstrations, screening, base, adapters.")
 
@@ -160,14 +160,13 @@ def screen(
       dnc-edge train screen demos.jsonl -o screened.jsonl --report dropped.jsonl
     """
     from dnc_edge.train import demonstrations as records
-    from dnc_edge.train.leakage import FrozenSides
     from dnc_edge.train.screen import screen as choose
     from dnc_edge.train.sources import gather
 
     if keep not in ("S_D-R", "S_D-T"):
         raise UsageError(f"--keep {keep!r}", hint="choose from: S_D-R, S_D-T")
     shown = gather(sources, bad=_bad if skip_bad else None)
-    kept, made = choose(shown, keep=keep, sides=FrozenSides.load(), drop_leaks=drop_leaks)  # type: ignore[arg-type]
+    kept, made = choose(shown, keep=keep, sides=_sides(), drop_leaks=drop_leaks)  # type: ignore[arg-type]
     records.write(out, kept)
     if report is not None:
         lines = (jsons.dumps({"id": id, "why": why}) + "\n" for id, why in made.dropped)
@@ -198,7 +197,6 @@ def sft(
       dnc-edge train sft runs/sft --base runs/base --data screened.jsonl --set epochs=3 --set rank=8
     """
     require(*PACKAGES, extra="train")
-    from dnc_edge.train.leakage import FrozenSides
     from dnc_edge.train.recipes import load
     from dnc_edge.train.sft import SftConfig
     from dnc_edge.train.sft import sft as train
@@ -207,7 +205,7 @@ def sft(
     config = load(recipe, "sft", SftConfig, _given(set_))
     source = _base(base, recipe)
     shown = gather(data or _recipe(recipe, "data") or ["gsm8k"], bad=_bad if skip_bad else None)
-    FrozenSides.load().refuse(shown)
+    _sides().refuse(shown)
     if dry_run:
         _estimate(shown, source, config)
         return
@@ -325,7 +323,6 @@ def adapt(
     from dnc_edge.batch import inputs
     from dnc_edge.runner.gate import Gate
     from dnc_edge.train.adapt import adapt as run
-    from dnc_edge.train.leakage import FrozenSides
     from dnc_edge.train.recipes import load
     from dnc_edge.train.sft import SftConfig
 
@@ -333,7 +330,7 @@ def adapt(
     gate = Gate(options.prices(price, None), max_cost=max_cost)
     result = run(
         list(inputs.read(source)), teacher, _base(base, recipe), out, config,
-        gate=gate, sides=FrozenSides.load(), jobs=jobs, resume=resume, say=output.note,
+        gate=gate, sides=_sides(), jobs=jobs, resume=resume, say=output.note,
     )  # fmt: skip
     output.print_json(result, indent=2)
 
@@ -374,6 +371,17 @@ def _base(base: str | None, recipe: str | None) -> str:
     if not source:
         raise UsageError("there is no base to train on", hint="name one with --base, or make one: dnc-edge train base")
     return str(source)
+
+
+def _sides() -> Any:
+    """The frozen test sides; without the data sets there is nothing to compare with, which is said."""
+    from dnc_edge.train.leakage import FrozenSides
+
+    try:
+        return FrozenSides.load()
+    except DataMissing as error:
+        output.note(f"leaks are not looked for: {error.message}")
+        return FrozenSides([])
 
 
 def _bad(error: InputError) -> None:
