@@ -155,3 +155,22 @@ def stage_costs(rows: Sequence[Row], label: str, cost: Callable[[Row, str], floa
         axes.legend()
 
     return Picture("stage-costs", f"{label} of each stage", draw, (7.2, 1.2 + 0.32 * len(rows)))
+
+
+def shares(rows: Sequence[Row]) -> Picture:
+    """Accuracy against the share of the training data, a line for each method."""
+
+    def draw(axes: Any) -> None:
+        for colour, method in zip(COLOURS, dict.fromkeys(row["method"] for row in rows), strict=False):
+            chosen = [row for row in rows if row["method"] == method]
+            values = [row["accuracy"] for row in chosen]
+            bars = [[v["value"] - v["low"] for v in values], [v["high"] - v["value"] for v in values]]
+            centres = [v["value"] for v in values]
+            axes.errorbar(
+                [r["share"] for r in chosen], centres, yerr=bars, fmt="o-", color=colour, capsize=3, label=method
+            )
+        axes.set(xlabel="share of the training data", ylabel="accuracy", xlim=(0, 1.05))
+        axes.grid(axis="y", alpha=0.25)
+        axes.legend()
+
+    return Picture("accuracy-by-share", "Accuracy against the share of the training data, with 95 % intervals", draw)

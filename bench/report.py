@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from dnc_edge.bench.pictures import Picture, latencies, memory, quality_by_size
+from dnc_edge.bench.pictures import Picture, accuracy_by, latencies, memory, quality_by_size, shares, stage_costs
 from dnc_edge.errors import ExtraMissing, InputError
 
 
@@ -63,7 +63,7 @@ def report(results: Sequence[Mapping[str, Any]], out: Path) -> Path:
     sections = [section(result) for result in results]
     pages = Environment(loader=PackageLoader("dnc_edge.bench", "."), autoescape=True, trim_blocks=True)
     page = pages.get_template("report.html.jinja")
-    title = "; ".join(one.title for one in sections)
+    title = sections[0].title if len(sections) == 1 else "dnc-edge bench"
     html = page.render(title=title, sections=sections, version=version("dnc-edge"))
     out.mkdir(parents=True, exist_ok=True)
     (out / "report.html").write_text(html, encoding="utf-8")
@@ -82,7 +82,12 @@ def section(result: Mapping[str, Any]) -> Section:
     """
     from dnc_edge.bench import compare
 
-    kinds = {"quant": quant_section, "comparison": compare.section}
+    kinds = {
+        "quant": quant_section,
+        "tradeoff": tradeoff_section,
+        "fractions": fractions_section,
+        "comparison": compare.section,
+    }
     if result.get("kind") not in kinds:
         raise InputError(f"no result of {' or '.join(kinds)}", hint="reports are made from what bench wrote")
     return kinds[result["kind"]](result)
@@ -108,7 +113,7 @@ def markdown_table(table: Table) -> str:
 
 def table_text(one: Section) -> str:
     """A section for a terminal: its tables as Markdown, its summary last."""
-    return "\n\n".join([*(markdown_table(table) for table in one.tables), one.summary])
+    return "\n\n".join([*(markdown_table(table) for table in one.tables), one.summary, *one.notes])
 
 
 def estimate(value: Mapping[str, float], *, signed: bool = False, digits: int = 3) -> Cell:
@@ -172,4 +177,84 @@ def quant_section(result: Mapping[str, Any]) -> Section:
         notes=[
             "Intervals are of 95 %; the loss is paired, question by question. Plan F1 is no accuracy: docs/method.md.",
         ],
+    )
+
+
+def tradeoff_section(result: Mapping[str, Any]) -> Section:
+    """Systems: accuracy, tokens, dollars, latency; those on the Pareto front marked."""
+    rows = result["rows"]
+    priced = all(row["usd_per_1000"] is not None for row in rows)
+    told = any(result["task"] in row["published"] for row in rows)
+    columns = ["system", result["metric"], f"against {rows[0]['label']}"]
+    columns += ["published"] if told else []
+    columns += [
+        "input tokens: plan",
+        "solve",
+        "output tokens: plan",
+        "solve",
+        "$ per 1,000",
+        "p50, s",
+        "p95, s",
+        "failed",
+    ]
+    lines = []
+    for row in rows:
+        plan, solve = row["stages"]["decompose"], row["stages"]["solve"]
+        published = row["published"].get(result["task"])
+        cells = [
+            Cell(row["label"], row["label"]),
+            estimate(row["accuracy"]),
+            estimate(row["difference"], signed=True),
+            *([Cell("" if published is None else f"{published / 100:.3f}", published or "")] if told else []),
+            *(quantity(stage["input_tokens"]) for stage in (plan, solve)),
+            *(quantity(stage["output_tokens"]) for stage in (plan, solve)),
+            dollars(row["usd_per_1000"]),
+            quantity(row["latency"]["p50"], ".2f"),
+            quantity(row["latency"]["p95"], ".2f"),
+            quantity(row["failed"]),
+        ]
+        lines.append(Line(cells, marked=row["pareto"]))
+    pictures = [accuracy_by(rows, "accuracy-by-latency", "median latency, s", lambda row: row["latency"]["p50"])]
+    if priced and any(row["usd_per_1000"] for row in rows):
+        pictures.insert(0, accuracy_by(rows, "accuracy-by-cost", "$ per 1,000 questions", lambda r: r["usd_per_1000"]))
+        costs = stage_costs(rows, "$ per 1,000", lambda r, s: 1000 * (r["stages"][s]["cost_usd"] or 0) / result["n"])
+    else:
+        costs = stage_costs(rows, "input tokens", lambda r, s: r["stages"][s]["input_tokens"] / result["n"])
+    front = ", ".join(row["label"] for row in rows if row["pareto"])
+    notes = [
+        "Intervals are of 95 %; differences are paired. A failed question counts as wrong. Marked: the Pareto front."
+    ]
+    for name, ratios in result["dynamic_over_static"].items():
+        parts = ", ".join(f"{stage} x{value:.2f}" for stage, value in ratios.items())
+        notes.append(
+            f"Input tokens of dynamic over static, {name}: {parts} (the paper: x2.32 on GSM8K, x3.96 on Bamboogle)."
+        )
+    if claim := result.get("claim"):
+        notes.insert(0, f"The claim: {claim}")
+    return Section(
+        title=f"{result['name'] or 'Strategies'} on {result['task']}, {result['n']:,} questions",
+        summary=f"No other system is at once more accurate, cheaper and faster than: {front}.",
+        tables=[Table(columns, lines)],
+        pictures=[*pictures, costs],
+        facts={"machine": result["machine"], "settings": result["settings"]},
+        notes=notes,
+    )
+
+
+def fractions_section(result: Mapping[str, Any]) -> Section:
+    """Methods by their share of the training data."""
+    rows = result["rows"]
+    lines = [
+        Line([Cell(row["method"]), quantity(row["share"], ".0%"), quantity(row["examples"]), estimate(row["accuracy"])])
+        for row in rows
+    ]
+    best = max(rows, key=lambda row: row["accuracy"]["value"])
+    picture = shares(rows)
+    return Section(
+        title=f"stepwise-fractions on {result['task']}, {result['n']:,} questions",
+        summary=f"Most accurate: {best['label']} of the data, {best['accuracy']['value']:.3f}.",
+        tables=[Table(["method", "share", "examples", "accuracy"], lines)],
+        pictures=[picture],
+        facts={"machine": result["machine"], "settings": result["settings"]},
+        notes=[f"The claim: {result['claim']}"],
     )

@@ -209,16 +209,29 @@ def _facts(path: Path, candidates: list[Path]) -> tuple[dict[str, Any], dict[str
     return _recognised(path), {}
 
 
-def _recognised(path: Path) -> dict[str, Any]:
-    """Facts of a checkpoint that was not trained here: prompted with our instructions in its own chat format."""
-    from transformers import AutoTokenizer
+def load_tokenizer(path: Path) -> Any:
+    """A checkpoint's tokenizer.
 
-    from dnc_edge.students.chat import FORMATS
+    Raises:
+        InputError: the installed transformers cannot read it; the version that wrote it is named.
+    """
+    import transformers
 
     try:
-        tokenizer = AutoTokenizer.from_pretrained(path)
+        return transformers.AutoTokenizer.from_pretrained(path)
     except Exception as error:  # transformers raises whatever its parsers do
-        raise InputError(f"{path} has no tokenizer that transformers can read ({error})") from error
+        wrote = read_json(path / "config.json", "").get("transformers_version", "unknown")
+        raise InputError(
+            f"{path} has no tokenizer that transformers {transformers.__version__} can read ({error})",
+            hint=f"it was saved by transformers {wrote}: install that, or save it again with this one",
+        ) from error
+
+
+def _recognised(path: Path) -> dict[str, Any]:
+    """Facts of a checkpoint that was not trained here: prompted with our instructions in its own chat format."""
+    from dnc_edge.students.chat import FORMATS
+
+    tokenizer = load_tokenizer(path)
     known = set(tokenizer.get_vocab())
     form = next((form for form in FORMATS if known.issuperset(form.controls)), None)
     config = json.loads((path / "config.json").read_text(encoding="utf-8"))

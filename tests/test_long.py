@@ -18,7 +18,7 @@ import pytest
 from dnc_edge.bench.plans import plans
 from dnc_edge.decomposers import StudentDecomposer
 from dnc_edge.edge import Edge
-from dnc_edge.errors import StudentError
+from dnc_edge.errors import InputError, StudentError
 from dnc_edge.streams import result_of
 from dnc_edge.students import manifest, resolve
 from dnc_edge.students.student import Student
@@ -129,3 +129,58 @@ def test_interleaved_decomposers_of_many_questions_agree_with_each_alone(student
     random.Random(1).shuffle(order)
     again = {index: result_of(decomposer.decompose(questions[index])).subquestions for index in order}
     assert [again[index] for index in range(len(questions))] == first
+
+
+# Trains in one transformers and writes the logits that it gives there.
+ELSEWHERE = """
+import itertools, sys
+from pathlib import Path
+import numpy as np, torch, transformers
+from dnc_edge.train.checkpoints import load_model, open_base
+from dnc_edge.train.sft import SftConfig, sft
+from dnc_edge.train.sources import gsm8k
+
+source, out = sys.argv[1], Path(sys.argv[2])
+assert transformers.__version__.startswith("5."), transformers.__version__
+some = sorted(itertools.islice(gsm8k(), 200), key=lambda d: len(d.question))[:16]
+small = dict(rank=8, epochs=2, batch=8, micro_batch=4, learning_rate=5e-3, max_length=400, every=4, held_out=0)
+sft(some, source, out / "lora", SftConfig(**small))
+sft(some, source, out / "full", SftConfig(method="full", **small))
+model = load_model(open_base(str(out / "full"), scratch=out, limit=400), precision="fp32").eval()
+tokens = torch.arange(5, 25)[None]
+more = {"decoder_input_ids": tokens[:, :4]} if model.config.is_encoder_decoder else {}
+np.save(out / "logits.npy", model(input_ids=tokens, **more).logits.detach().numpy())
+"""
+
+
+@pytest.mark.parametrize("name", ["llama", "mistral", "qwen2", "t5"])
+def test_what_transformers_5_trains_is_equal_under_4_or_refused(name: str, tmp_path: Path, data: Path) -> None:
+    import numpy as np
+    import torch
+    import transformers
+
+    from dnc_edge.train.checkpoints import load_model, open_base
+    from tests.models import random_model
+
+    assert transformers.__version__.startswith("4.57")
+    target = tmp_path / "packages"
+    wanted = ["transformers>=5,<6", "huggingface_hub>=1,<2", "tokenizers>=0.22,<0.24"]
+    subprocess.run([sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--target", target, *wanted], check=True)
+    source = random_model(name, tmp_path / "base", data)
+    environment = {**os.environ, "PYTHONPATH": str(target), "HF_HUB_OFFLINE": "1"}
+    subprocess.run([sys.executable, "-c", ELSEWHERE, source, tmp_path], check=True, env=environment)
+    assert (tmp_path / "lora" / "adapter_model.safetensors").is_file()
+    refused = None
+    try:
+        base = open_base(str(tmp_path / "full"), scratch=tmp_path, limit=400)
+    except InputError as error:
+        refused = error
+    if refused:
+        assert "can read" in refused.message and "saved by transformers 5." in (refused.hint or "")
+        return
+    model = load_model(base, precision="fp32").eval()
+    tokens = torch.arange(5, 25)[None]
+    more = {"decoder_input_ids": tokens[:, :4]} if model.config.is_encoder_decoder else {}
+    with torch.no_grad():
+        logits = model(input_ids=tokens, **more).logits.numpy()
+    np.testing.assert_allclose(logits, np.load(tmp_path / "logits.npy"), atol=1e-4)

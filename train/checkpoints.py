@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from dnc_edge.convert.checkpoint import FACTS, UNMERGEABLE, Checkpoint, open_checkpoint
+from dnc_edge.convert.checkpoint import FACTS, UNMERGEABLE, Checkpoint, load_tokenizer, open_checkpoint
 from dnc_edge.errors import InputError, UsageError
 from dnc_edge.train.demonstrations import Demonstration
 from dnc_edge.train.examples import Encoder
@@ -51,11 +51,9 @@ def open_base(source: str, *, scratch: Path, limit: int) -> Base:
     Raises:
         InputError: it lacks something, or its tokenizer cannot be used. MissingError: it cannot be had.
     """
-    from transformers import AutoTokenizer
-
     quietly()
     checkpoint = open_checkpoint(source, scratch=scratch)
-    tokenizer = AutoTokenizer.from_pretrained(checkpoint.path)
+    tokenizer = load_tokenizer(checkpoint.path)
     templates = {role: facts["template"] for role, facts in checkpoint.facts["roles"].items()}
     end = tokenizer.convert_tokens_to_ids(checkpoint.facts["stop"][0])
     if tokenizer.pad_token_id is None:

@@ -1,0 +1,213 @@
+"""Which strategy, decomposer and solver: accuracy, tokens, dollars and latency of each, on one task.
+
+Every complete reply is stored by the request as sent, and every finished row is kept: a run that was stopped goes
+on where it was, and a rerun costs nothing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import statistics
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dnc_edge.batch.estimate import SAMPLE, estimate
+from dnc_edge.bench.machine import machine
+from dnc_edge.bench.quant import claim, write
+from dnc_edge.bench.solved import STAGES, solved
+from dnc_edge.edge import Edge
+from dnc_edge.errors import UsageError
+from dnc_edge.runner.store import Store
+from dnc_edge.tasks import Task, stats
+from dnc_edge.types import Question, record_key
+
+if TYPE_CHECKING:
+    from dnc_edge.runner.gate import Gate
+
+
+@dataclass(frozen=True)
+class System:
+    """One row: settings of an `Edge` under a label; `published` are figures that others got for it, by task."""
+
+    label: str
+    settings: Mapping[str, Any]
+    published: Mapping[str, float] = field(default_factory=dict)
+
+
+def systems(
+    strategies: Sequence[str], decomposers: Sequence[str], solvers: Sequence[str], **common: Any
+) -> list[System]:
+    """Every strategy with every decomposer and solver, and single-stage direct and chain of thought per solver.
+
+    Args:
+        strategies: of single, static, dynamic; single takes no decomposer and stands for both of its prompts.
+        decomposers: as `--decomposer` takes them, and student names.
+        solvers: as `--solver` takes them.
+        **common: further settings of all.
+
+    Raises:
+        UsageError: a strategy is unknown.
+    """
+    found = []
+    for solver in solvers:
+        named = f" / {short(solver)}" if len(solvers) > 1 else ""
+        for strategy in strategies:
+            if strategy == "single":
+                for mode in ("direct", "cot"):
+                    settings = {"strategy": "single", "mode": mode, "solver": solver, **common}
+                    found.append(System(f"single {mode}{named}", settings))
+            elif strategy in ("static", "dynamic"):
+                for decomposer in decomposers:
+                    settings = {"strategy": strategy, "decomposer": decomposer, "solver": solver, **common}
+                    found.append(System(f"{strategy} {short(decomposer)}{named}", settings))
+            else:
+                raise UsageError(f"unknown strategy {strategy!r}", hint="choose from: single, static, dynamic")
+    return found
+
+
+def short(spec: str) -> str:
+    """A decomposer or solver without its address."""
+    return (
+        spec.rpartition("#")[2] if "#" in spec else spec.removeprefix("openai:").removeprefix("student:") or "student"
+    )
+
+
+def tradeoff(
+    task: Task,
+    rows: Sequence[System],
+    out: Path,
+    *,
+    gate: Gate,
+    jobs: int = 8,
+    name: str | None = None,
+    claimed: str | None = None,
+    say: Callable[[str], None] = lambda _: None,
+    tick: Callable[[int], None] = lambda _: None,
+) -> dict[str, Any]:
+    """Answer a task with every system.
+
+    Args:
+        task: what is asked.
+        rows: the systems; the first is what the others are compared with.
+        out: folder for replies, rows and, at the end, `tradeoff.json`.
+        gate: prices, and the cap over all rows.
+        jobs: questions being solved at a time. Plans are decoded one at a time, so that their seconds are their own.
+        name, claimed: of the configuration, if it has one, and what it claims.
+        say, tick: told what is being done, and how many questions of it are done.
+
+    Returns:
+        rows with accuracy, tokens and dollars by stage and per 1,000 questions, latency, paired differences, and
+        which are on the Pareto front, as docs/bench.md explains them.
+
+    Raises:
+        BudgetReached, SolverError: the run cannot go on; run it again to go on where it stopped.
+        UsageError: `out` holds another report, or there is no system.
+    """
+    if not rows:
+        raise UsageError("there is nothing to compare", hint="name a strategy, a decomposer and a solver")
+    settings = {
+        "task": task.name,
+        "questions": record_key({problem.id: problem.question for problem in task.problems}),
+        "systems": {row.label: dict(row.settings) for row in rows},
+    }
+    claim(out, settings)
+    done = []
+    with contextlib.closing(Store(out / "replies")) as store:
+        for number, row in enumerate(rows, start=1):
+            place = out / "rows" / f"{number:02}.json"
+            if not place.is_file():
+                say(f"{row.label} ({number} of {len(rows)})")
+                with Edge(gate=gate, prices=gate.prices, store=store, **row.settings) as edge:
+                    write(place, measured(row, solved(task, edge, jobs=jobs, tick=tick)))
+            done.append(json.loads(place.read_text(encoding="utf-8")))
+    first = done[0]["scores"]["accuracy"]
+    for row_ in done:
+        row_["difference"] = asdict(stats.paired(row_["scores"]["accuracy"], first))
+    for row_ in done:
+        row_["pareto"] = not any(_better(other, row_) for other in done)
+    result = {
+        "kind": "tradeoff",
+        "name": name,
+        "claim": claimed,
+        "task": task.name,
+        "metric": task.metric,
+        "n": len(task.problems),
+        "ids": [problem.id for problem in task.problems],
+        "rows": done,
+        "dynamic_over_static": _ratios(done),
+        "settings": settings,
+        "machine": machine(),
+    }
+    write(out / "tradeoff.json", result)
+    return result
+
+
+def measured(row: System, answered: Mapping[str, Any]) -> dict[str, Any]:
+    """A row of the table from what was answered."""
+    n = answered["n"]
+    seconds = sorted(answered["seconds"])
+    cost = answered["cost_usd"]
+    return {
+        "label": row.label,
+        "strategy": str(row.settings.get("strategy", "static")),
+        "accuracy": answered["metrics"][answered["metric"]],
+        "metrics": answered["metrics"],
+        "scores": {"accuracy": answered["scores"]},
+        "published": dict(row.published),
+        "failed": answered["failed"],
+        "errors": answered["errors"],
+        "left_whole": answered["left_whole"],
+        "stages": answered["stages"],
+        "input_tokens_per_question": sum(answered["stages"][stage]["input_tokens"] for stage in STAGES) / n,
+        "usd_per_1000": None if cost is None else 1000 * cost / n,
+        "seconds": seconds,
+        "latency": {"p50": statistics.median(seconds), "p95": seconds[min(n - 1, int(0.95 * n))]},
+        "settings": dict(row.settings),
+    }
+
+
+def dry_run(task: Task, rows: Sequence[System], gate: Gate) -> dict[str, Any]:
+    """What the rows would cost, from a sample, without sending a request."""
+    step = max(1, len(task.problems) // SAMPLE)
+    sample = [Question(p.question, p.context, p.id) for p in task.problems[::step][:SAMPLE]]
+    expected: dict[str, Any] = {}
+    for row in rows:
+        with Edge(gate=gate, prices=gate.prices, **row.settings) as edge:
+            expected[row.label] = estimate(sample, len(task.problems), edge).to_dict()
+    known = [one["expected_usd"] for one in expected.values()]
+    return {"rows": expected, "expected_usd": None if None in known else sum(known)}
+
+
+def _better(other: Mapping[str, Any], row: Mapping[str, Any]) -> bool:
+    """Whether another row is at least as accurate, cheap and fast, and more of one; unknown prices count alike."""
+    pairs = [
+        (other["accuracy"]["value"], row["accuracy"]["value"]),
+        (-(other["usd_per_1000"] or 0), -(row["usd_per_1000"] or 0)),
+        (-other["latency"]["p50"], -row["latency"]["p50"]),
+    ]
+    return all(a >= b for a, b in pairs) and any(a > b for a, b in pairs)
+
+
+def _ratios(rows: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, float]]:
+    """Input tokens of `dynamic` over those of `static`, for each decomposer and solver that ran both.
+
+    Of all that is sent, and of what the solver is sent: a local decomposer's prompt costs nothing.
+    """
+    found = {}
+    static = {_pair(row): row for row in rows if row["strategy"] == "static"}
+    for row in rows:
+        if row["strategy"] == "dynamic" and (other := static.get(_pair(row))):
+            ratios = {"all": row["input_tokens_per_question"] / max(1e-9, other["input_tokens_per_question"])}
+            for stage in STAGES:
+                if below := other["stages"][stage]["input_tokens"]:
+                    ratios[stage] = row["stages"][stage]["input_tokens"] / below
+            found[row["label"].removeprefix("dynamic ")] = {name: round(value, 3) for name, value in ratios.items()}
+    return found
+
+
+def _pair(row: Mapping[str, Any]) -> tuple[Any, ...]:
+    settings = row["settings"]
+    return settings.get("decomposer"), settings.get("student"), settings["solver"]

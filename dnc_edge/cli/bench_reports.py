@@ -1,0 +1,238 @@
+"""`dnc-edge bench quant | replay | compare | tradeoff`: which level, which strategy, with a report."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from dnc_edge import output
+from dnc_edge.cli import options
+from dnc_edge.errors import UsageError
+
+Folder = Annotated[Path, typer.Option("--out", "-o", help="Folder for figures, pictures and report.")]
+TaskName = Annotated[str, typer.Option("--task", help="A task by name, or a .jsonl file of your own.")]
+Limit = Annotated[int | None, typer.Option(help="So many questions [default: all].", min=1)]
+DrawSeed = Annotated[int | None, typer.Option("--seed", help="Draw them at random instead of the first ones.")]
+Columns = Annotated[
+    list[str] | None, typer.Option("--column", help="OURS=THEIRS for a .jsonl file: question, answer, plan, ...")
+]
+Busy = Annotated[bool, typer.Option("--busy", help="Measure although other processes run.")]
+Jobs = Annotated[int, typer.Option("--jobs", "-j", help="Questions being solved at a time.", min=1)]
+MaxCost = Annotated[float | None, typer.Option(help="Dollars never exceeded.", min=0)]
+
+
+def _task(name: str, limit: int | None, seed: int | None, columns: list[str] | None) -> Any:
+    from dnc_edge import tasks
+    from dnc_edge.batch.inputs import column_map
+    from dnc_edge.tasks.own import COLUMNS
+
+    return tasks.load(name, limit=limit, seed=seed, columns=column_map(columns or [], COLUMNS))
+
+
+def quant(
+    out: Folder,
+    student: options.Student = None,
+    levels: Annotated[str | None, typer.Option(help="Such as q8_0,q4_k_m [default: all].")] = None,
+    task: TaskName = "gsm8k",
+    limit: Limit = None,
+    seed: DrawSeed = None,
+    column: Columns = None,
+    solver: options.Solver = None,
+    price: options.Price = None,
+    max_cost: MaxCost = None,
+    jobs: Jobs = 8,
+    threads: options.Threads = None,
+    slots: Annotated[int, typer.Option(help="Plans at once, for plans/s.", min=1)] = 8,
+    repeat: Annotated[int, typer.Option(help="Measurements of each speed.", min=1)] = 3,
+    busy: Busy = False,
+    json: options.Json = False,
+) -> None:
+    """Which quantization level: size, speed, memory, plans of each, and a recommendation.
+
+    The levels are made here from the student's F16 file. Run it again after a stop: what is measured is kept.
+
+    Examples:
+
+      DNC_EDGE_DATA=data dnc-edge bench quant -o levels
+
+      dnc-edge bench quant -o levels --levels q8_0,q4_k_m --limit 200 --solver openai:gpt-4o-mini --max-cost 2
+    """
+    options.require("rouge_score", "scipy", "matplotlib", "jinja2", extra="bench")
+    from dnc_edge.bench import quant as bench
+    from dnc_edge.bench.report import report, section, table_text
+    from dnc_edge.bench.solved import solved
+    from dnc_edge.edge import Edge
+    from dnc_edge.runner.gate import Gate
+    from dnc_edge.runner.store import Store
+
+    chosen = _task(task, limit, seed, column)
+    prices = options.prices(price, None)
+    gate = Gate(prices, max_cost=max_cost)
+
+    def solve(directory: str, level: str, engine: str) -> dict[str, Any]:
+        parts: dict[str, Any] = {"student": directory, "level": level, "engine": engine, "solver": solver}
+        with Edge(prices=prices, gate=gate, store=store, slots=slots, threads=threads, **parts) as edge:
+            return solved(chosen, edge, jobs=jobs, tick=_tick)
+
+    store = Store(out / "replies") if solver else None
+    try:
+        result = bench.quant(
+            student,
+            chosen,
+            out,
+            levels=levels.split(",") if levels else None,
+            slots=slots,
+            threads=threads,
+            repeat=repeat,
+            solver=solver,
+            solve=solve if solver else None,
+            busy=busy,
+            say=output.note,
+        )
+    finally:
+        if store:
+            store.close()
+    page = report([result], out)
+    if json:
+        output.print_json(result)
+    else:
+        output.print_text(table_text(section(result)))
+        output.note(f"wrote {page}")
+
+
+def replay(
+    files: Annotated[list[Path], typer.Argument(help="Recordings: GSM8K-AI-SubQ's, or records of dnc-edge.")],
+    task: TaskName = "gsm8k",
+    json: options.Json = False,
+) -> None:
+    """Score answers that were recorded.
+
+    Examples:
+
+      dnc-edge bench replay answers.jsonl
+
+      dnc-edge bench replay eval_chat.jsonl.gz eval_finetune.jsonl.gz --json
+    """
+    options.require("rouge_score", "scipy", extra="eval")
+    from dnc_edge.bench import replay as bench
+
+    chosen = _task(task, None, None, None)
+    results = [bench.replay(file, chosen) for file in files]
+    if json:
+        for result in results:
+            output.print_json(result.to_dict())
+    else:
+        output.print_text(bench.table(results))
+
+
+def compare(
+    first: Annotated[Path, typer.Argument(help="A quant.json or tradeoff.json.")],
+    second: Annotated[Path, typer.Argument(help="Another one, of the same questions.")],
+    metric: Annotated[str | None, typer.Option(help="Which score [default: the first that the rows hold].")] = None,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder for a report.")] = None,
+    json: options.Json = False,
+) -> None:
+    """Compare two results, paired question by question: second - first.
+
+    Examples:
+
+      dnc-edge bench compare before/quant.json after/quant.json
+    """
+    options.require("rouge_score", "scipy", "matplotlib", "jinja2", extra="bench")
+    from dnc_edge.bench.compare import compare as paired
+    from dnc_edge.bench.compare import section
+    from dnc_edge.bench.report import report, table_text
+
+    result = paired(first, second, metric=metric)
+    if out is not None:
+        output.note(f"wrote {report([result], out)}")
+    if json:
+        output.print_json(result)
+    else:
+        output.print_text(table_text(section(result)))
+
+
+def tradeoff(
+    out: Folder,
+    config: Annotated[str | None, typer.Option(help="A table of the papers; see docs/bench.md.")] = None,
+    strategy: Annotated[list[str] | None, typer.Option(help="single, static or dynamic; may be repeated.")] = None,
+    decomposer: Annotated[
+        list[str] | None, typer.Option("--decomposer", "-d", help="As `ask` takes them; may be repeated.")
+    ] = None,
+    solver: Annotated[list[str] | None, typer.Option("--solver", "-S", help="May be repeated.")] = None,
+    teacher: Annotated[str | None, typer.Option(help="Of a table: whom the student learned from.")] = None,
+    untrained: Annotated[str | None, typer.Option(help="Of a table: a decomposer that was not distilled.")] = None,
+    student_solver: Annotated[str | None, typer.Option(help="Of a table: a distilled solver.")] = None,
+    task: Annotated[str | None, typer.Option(help="A task by name, or a .jsonl file of your own.")] = None,
+    limit: Limit = None,
+    seed: DrawSeed = None,
+    column: Columns = None,
+    base: Annotated[str | None, typer.Option(help="Of stepwise-fractions: the model to train.")] = None,
+    price: options.Price = None,
+    local_price: options.LocalPrice = None,
+    max_cost: MaxCost = None,
+    rpm: Annotated[int | None, typer.Option(help="Most remote requests a minute.", min=1)] = None,
+    jobs: Jobs = 8,
+    max_tokens: options.MaxTokens = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Estimate tokens and dollars; send nothing.")] = False,
+    json: options.Json = False,
+) -> None:
+    """Which strategy, decomposer and solver: accuracy, dollars and latency of each, with the papers' tables.
+
+    Run it again after a stop: what was answered is kept, and nothing is bought twice.
+
+    Examples:
+
+      dnc-edge bench tradeoff -o out --solver openai:gpt-4o-mini --limit 200 --max-cost 2
+
+      dnc-edge bench tradeoff -o out --config paper-dynamic --solver http://localhost:8000/v1#qwen2.5
+    """
+    options.require("rouge_score", "scipy", "matplotlib", "jinja2", extra="bench")
+    from dnc_edge.bench import tradeoff as bench
+    from dnc_edge.bench.fractions import NAME, fractions
+    from dnc_edge.bench.papers import CONFIGS, Models
+    from dnc_edge.bench.report import report, section, table_text
+    from dnc_edge.runner.gate import Gate
+
+    known = (*CONFIGS, NAME)
+    if config is not None and config not in known:
+        raise UsageError(f"there is no configuration {config!r}", hint=f"choose from: {', '.join(known)}")
+    if config == NAME:
+        if base is None:
+            raise UsageError(f"{NAME} needs a model to train", hint="name one with --base")
+        result = fractions(task or "svamp", base, out, limit=limit, say=output.note)
+    else:
+        gate = Gate(options.prices(price, local_price), max_cost=max_cost, rpm=rpm)
+        named = CONFIGS.get(config or "")
+        if named:
+            models = {
+                "teacher": teacher, "untrained": untrained, "student": decomposer[0] if decomposer else None,
+                "solvers": tuple(solver) if solver else None, "student_solver": student_solver,
+            }  # fmt: skip
+            rows = named.rows(Models(**{name: value for name, value in models.items() if value is not None}))  # type: ignore[arg-type]
+        else:
+            common = {} if max_tokens is None else {"max_tokens": max_tokens}
+            rows = bench.systems(
+                strategy or ["single", "static", "dynamic"], decomposer or ["student:"], solver or ["local"], **common
+            )
+        chosen = _task(task or (named.task if named else "gsm8k"), limit, seed, column)
+        if dry_run:
+            output.print_json(bench.dry_run(chosen, rows, gate), indent=2)
+            return
+        claimed = named.claim if named else None
+        result = bench.tradeoff(
+            chosen, rows, out, gate=gate, jobs=jobs, name=config, claimed=claimed, say=output.note, tick=_tick
+        )
+    page = report([result], out)
+    if json:
+        output.print_json(result)
+    else:
+        output.print_text(table_text(section(result)))
+        output.note(f"wrote {page}")
+
+
+def _tick(done: int) -> None:
+    if done % 100 == 0:
+        output.note(f"{done} questions")

@@ -1,0 +1,150 @@
+"""Strategies, decomposers and solvers compared: nothing bought twice, failures counted, the papers' tables."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dnc_edge import tasks
+from dnc_edge.bench.papers import CONFIGS, Models
+from dnc_edge.bench.report import report, section
+from dnc_edge.bench.tradeoff import System, dry_run, systems, tradeoff
+from dnc_edge.errors import BudgetReached, UsageError
+from dnc_edge.pricing import Prices
+from dnc_edge.runner.gate import Gate
+from tests.servers import Counting
+
+PRICED = Prices((1.0, 2.0))
+
+
+def rows(address: str, *strategies: str) -> list[System]:
+    return systems(strategies or ("single", "static", "dynamic"), ["gold"], [f"{address}#m"], max_tokens=100)
+
+
+def test_every_combination_is_a_row() -> None:
+    made = systems(["single", "static", "dynamic"], ["student:", "gold"], ["local", "openai:x"])
+    assert len(made) == 12 and len({row.label for row in made}) == 12
+    assert made[0].label == "single direct / local" and made[2].settings["decomposer"] == "student:"
+    with pytest.raises(UsageError, match="unknown strategy 'both'"):
+        systems(["both"], [], ["local"])
+
+
+def test_a_table_is_made_and_a_rerun_costs_nothing(data: Path, tmp_path: Path) -> None:
+    task = tasks.load("gsm8k", limit=6)
+    with Counting() as server:
+        gate = Gate(PRICED)
+        made = tradeoff(task, rows(server.address), tmp_path, gate=gate, jobs=3)
+        asked = len(server.requests)
+        again = tradeoff(task, rows(server.address), tmp_path, gate=gate, jobs=3)
+        # What one row was told another is not told again: `static` on a plan of none asks what `single cot` asked.
+        assert len(server.requests) == asked and again["rows"] == made["rows"]
+        (tmp_path / "rows" / "03.json").unlink()
+        replayed = tradeoff(task, rows(server.address), tmp_path, gate=gate, jobs=3)
+        assert len(server.requests) == asked
+    steady = ("accuracy", "stages", "usd_per_1000", "scores", "difference")
+    for first, other in zip(made["rows"], replayed["rows"], strict=True):
+        assert {name: first[name] for name in steady if name != "stages"} == {
+            name: other[name] for name in steady if name != "stages"
+        }
+    direct, cot, static, dynamic = made["rows"]
+    assert direct["stages"]["decompose"]["requests"] == 0 and cot["stages"]["solve"]["requests"] == 6
+    steps = sum(len(problem.plan or ()) for problem in task.problems)
+    assert dynamic["stages"]["solve"]["requests"] == steps + 6
+    assert static["usd_per_1000"] > 0 and made["dynamic_over_static"]["gold"]["solve"] > 1.5
+    assert any(row["pareto"] for row in made["rows"])
+    with pytest.raises(UsageError, match="made with other settings"):
+        tradeoff(tasks.load("gsm8k", limit=5), rows("http://x/v1"), tmp_path, gate=gate)
+
+
+def test_failures_stay_in_the_denominator(data: Path, tmp_path: Path) -> None:
+    with Counting(odds={400: 0.5}, seed=1) as server:
+        made = tradeoff(
+            tasks.load("gsm8k", limit=12), rows(server.address, "static"), tmp_path, gate=Gate(PRICED), jobs=1
+        )
+    (row,) = made["rows"]
+    assert row["accuracy"]["n"] == 12 and 0 < row["failed"] < 12 and row["errors"] == ["solver_rejected"]
+
+
+def test_the_cap_ends_a_run_that_goes_on_later(data: Path, tmp_path: Path) -> None:
+    task = tasks.load("gsm8k", limit=8)
+    with Counting() as server:
+        with pytest.raises(BudgetReached):
+            tradeoff(task, rows(server.address, "static"), tmp_path, gate=Gate(PRICED, max_cost=0.0015), jobs=2)
+        bought = len(server.requests)
+        assert 0 < bought < 8
+        made = tradeoff(task, rows(server.address, "static"), tmp_path, gate=Gate(PRICED), jobs=2)
+        assert len(server.requests) == 8 and made["rows"][0]["failed"] == 0
+
+
+def test_killed_and_resumed_the_table_is_the_same_and_no_request_is_made_twice(data: Path, tmp_path: Path) -> None:
+    def run(out: str, address: str) -> subprocess.Popen[bytes]:
+        command = [sys.executable, "-m", "dnc_edge", "bench", "tradeoff", "-o", str(tmp_path / out), "--jobs", "3"]
+        command += ["--solver", f"{address}#m", "--limit", "12", "--decomposer", "gold", "--price", "1", "2"]
+        environment = {**os.environ, "OPENAI_API_KEY": "x"}
+        return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=environment)
+
+    def table(out: str) -> list[Any]:
+        values = json.loads((tmp_path / out / "tradeoff.json").read_text("utf-8"))
+        return [
+            (r["label"], r["accuracy"], r["usd_per_1000"], r["stages"]["solve"]["input_tokens"]) for r in values["rows"]
+        ]
+
+    with Counting(delay=0.03) as server:
+        whole = run("whole", server.address)
+        assert whole.wait(timeout=120) == 0, whole.stderr
+        sent = len(server.requests)
+    with Counting(delay=0.03) as server:
+        kills = 0
+        for moment in (1.5, 2.5, 3.5):
+            process = run("cut", server.address)
+            begun = time.monotonic()
+            while process.poll() is None and time.monotonic() - begun < moment:
+                time.sleep(0.02)
+            if process.poll() is None:
+                process.send_signal(signal.SIGKILL)
+                kills += 1
+            process.communicate()
+        assert run("cut", server.address).wait(timeout=120) == 0
+        times = Counter(json.dumps(body["messages"]) for body in server.requests)
+    assert kills >= 1 and len(times) == sent
+    # Only what was in flight at a kill, three at a time, may be asked again.
+    assert sum(times.values()) - sent <= 3 * kills
+    assert table("cut") == [
+        (label, accuracy, pytest.approx(usd), tokens) for label, accuracy, usd, tokens in table("whole")
+    ]
+
+
+def test_a_dry_run_sends_nothing(data: Path) -> None:
+    with Counting() as server:
+        made = dry_run(tasks.load("gsm8k", limit=10), rows(server.address, "single", "static"), Gate(PRICED))
+        assert not server.requests
+    assert made["expected_usd"] > 0 and set(made["rows"]) == {"single direct", "single cot", "static gold"}
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_the_papers_tables_have_their_published_figures(name: str) -> None:
+    config = CONFIGS[name]
+    made = config.rows(Models(solvers=("openai:a", "openai:b", "openai:c")))
+    assert len({row.label for row in made}) == len(made) >= 2
+    assert any(row.published for row in made) and config.claim
+
+
+def test_a_table_of_the_paper_is_reported_beside_ours(data: Path, tmp_path: Path) -> None:
+    task = tasks.load("gsm8k", limit=4)
+    config = CONFIGS["paper-solves-itself"]
+    made = tradeoff(
+        task, config.rows(Models()), tmp_path, gate=Gate(Prices()), name="paper-solves-itself", claimed=config.claim
+    )
+    one = section(made)
+    assert "published" in one.tables[0].columns and "The claim: A student" in one.notes[0]
+    html = report([made], tmp_path).read_text("utf-8")
+    assert "0.060" in html and html.count("<svg") == 2
