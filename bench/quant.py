@@ -85,6 +85,7 @@ def quant(
     claim(out, settings)
     manifest = with_levels(directory, out / "student", levels, say)
     rows = []
+    timed = [problem.question for problem in task.problems[:COMPARED]]
     with tempfile.TemporaryDirectory(dir=out, prefix=".reference-") as scratch:
         judge = _Judge(out / "student", manifest, task, Path(scratch), say)
         for level, engine in manifest.levels:
@@ -95,7 +96,7 @@ def quant(
                 say(f"{level} on {engine}")
                 # Judged first: what is wrong with a level is known before it is timed.
                 row = {"level": level, "engine": engine, **judge.judged(level, engine)}
-                target = student_target(str(out / "student"), level, engine, COMPARED)
+                target = student_target(str(out / "student"), level, engine, timed)
                 row["bytes"] = sum(path.stat().st_size for part, path in target.files.items() if part != "tokenizer")
                 row["speed"] = speed(
                     target, threads=threads, slots=slots, repeat=repeat, busy=True, peers=False, say=say

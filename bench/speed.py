@@ -34,16 +34,20 @@ class Target:
     stop: Sequence[int] = ()
 
 
-def student_target(name: str | None, level: str | None, engine: str | None, questions: int) -> Target:
-    """A student with the first questions of GSM8K test, or with ours where that is not on this machine."""
+def real_questions(count: int) -> list[str]:
+    """The first questions of GSM8K test, or ours where that is not on this machine."""
+    try:
+        return [problem.question for problem in gsm8k.load(count)]
+    except DataMissing:
+        return [example.question for example in EXAMPLES["problem"]] * (count // 2)
+
+
+def student_target(name: str | None, level: str | None, engine: str | None, questions: Sequence[str]) -> Target:
+    """A student with the prompts of questions."""
     from dnc_edge.students import manifest, resolve
 
     with Student.open(name, level=level, engine=engine) as student:
-        try:
-            texts = [problem.question for problem in gsm8k.load(questions)]
-        except DataMissing:
-            texts = [example.question for example in EXAMPLES["problem"]] * (questions // 2)
-        prompts = [student.prompt("decompose", user_message(text)) for text in texts]
+        prompts = [student.prompt("decompose", user_message(text)) for text in questions]
         directory = resolve.resolve(name)
         parts = manifest.load(directory).parts(student.weights.level, student.weights.engine)
         files = {part: directory / file.file for part, file in parts.items()}

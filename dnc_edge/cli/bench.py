@@ -151,7 +151,7 @@ def speed(
         file = shape_file(shape, level, platformdirs.user_cache_path("dnc-edge") / "shapes")
         target = bench.Target(shape, "llama.cpp", level, {"model": file})
     else:
-        target = bench.student_target(student, level, engine, questions)
+        target = bench.student_target(student, level, engine, bench.real_questions(questions))
     result = bench.speed(
         target, threads=threads, slots=slots, repeat=repeat, busy=busy, llama_bench=llama_bench, say=output.note
     )
