@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+from dnc_edge.bench.folder import claim, write
 from dnc_edge.bench.machine import machine
-from dnc_edge.bench.quant import claim, write
 from dnc_edge.train import rationales
 from dnc_edge.train.stepwise import StepwiseConfig, stepwise
 
@@ -41,8 +42,6 @@ def fractions(
     Raises:
         UsageError: there is no such task, or `out` holds another report. InputError: a training was stopped.
     """
-    from dataclasses import asdict, replace
-
     settings = config or StepwiseConfig(epochs=20, learning_rate=5e-4)
     settings = replace(settings, task=task)
     claim(out, {"base": base, "shares": list(shares), "limit": limit, **asdict(settings)})

@@ -63,20 +63,23 @@ class Picture:
 def _points(
     axes: Any, rows: Sequence[Row], *, x: Callable[[Row], float], y: Callable[[Row], Row], kind: Callable[[Row], str]
 ) -> None:
-    """Estimates with their intervals, a colour for each kind, each with its name beside it."""
-    kinds = list(dict.fromkeys(map(kind, rows)))
-    for colour, one in zip(COLOURS, kinds, strict=False):
+    """Estimates with their intervals, a colour for each kind; names stand on those of one kind, hang from the next."""
+    for number, one in enumerate(dict.fromkeys(map(kind, rows))):
         chosen = [row for row in rows if kind(row) == one]
         values = [y(row) for row in chosen]
         bars = [[v["value"] - v["low"] for v in values], [v["high"] - v["value"] for v in values]]
-        centres = [v["value"] for v in values]
+        centres, colour = [v["value"] for v in values], COLOURS[number % len(COLOURS)]
         axes.errorbar([x(row) for row in chosen], centres, yerr=bars, fmt="o", color=colour, capsize=3, label=one)
-    for row in rows:
-        place = (x(row), y(row)["value"])
-        axes.annotate(row["label"], place, xytext=(6, 4), textcoords="offset points", fontsize=8)
+        above = number % 2 == 0
+        for row, value in zip(chosen, values, strict=True):
+            axes.annotate(
+                row.get("level", row["label"]), (x(row), value["high" if above else "low"]), color=colour, fontsize=8,
+                xytext=(0, 4 if above else -4), textcoords="offset points", rotation=50, rotation_mode="anchor",
+                ha="left" if above else "right", va="center",
+            )  # fmt: skip
     axes.grid(axis="y", alpha=0.25)
-    if len(kinds) > 1:
-        axes.legend()
+    axes.margins(x=0.08, y=0.2)
+    axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=4)
 
 
 def quality_by_size(rows: Sequence[Row]) -> Picture:
@@ -105,6 +108,7 @@ def latencies(rows: Sequence[Row], seconds: str, what: str) -> Picture:
             line.set(color=COLOURS[0])
         axes.set_yticks(range(1, len(rows) + 1), [row["label"] for row in rows])
         axes.set(xlabel=f"{what}, in milliseconds", xlim=(0, None))
+        axes.invert_yaxis()
         axes.grid(axis="x", alpha=0.25)
 
     height = 1.2 + 0.32 * len(rows)
@@ -122,6 +126,7 @@ def memory(rows: Sequence[Row]) -> Picture:
         axes.barh(places, [row["bytes"] / 1e6 for row in rows], 0.4, color=COLOURS[0], label="files")
         axes.set_yticks(places, [row["label"] for row in rows])
         axes.set(xlabel="MB")
+        axes.invert_yaxis()
         axes.grid(axis="x", alpha=0.25)
         axes.legend()
 
@@ -151,6 +156,7 @@ def stage_costs(rows: Sequence[Row], label: str, cost: Callable[[Row, str], floa
             left = [a + b for a, b in zip(left, widths, strict=True)]
         axes.set_yticks(range(len(rows)), [row["label"] for row in rows])
         axes.set(xlabel=label)
+        axes.invert_yaxis()
         axes.grid(axis="x", alpha=0.25)
         axes.legend()
 

@@ -28,7 +28,7 @@ def decoded(decomposer: Decomposer, problems: Sequence[Problem], tick: Callable[
     """Raw plans of all problems."""
     raw = []
     for number, problem in enumerate(problems, start=1):
-        plan = result_of(decomposer.decompose(Question(problem.question)))
+        plan = result_of(decomposer.decompose(Question(problem.question, problem.context)))
         raw.append(raw_lines(plan))
         tick(number)
     return raw

@@ -12,6 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from dnc_edge.bench.folder import claim, write
 from dnc_edge.bench.levels import full_precision, with_levels
 from dnc_edge.bench.machine import machine, must_be_idle
 from dnc_edge.bench.plans import raw_lines
@@ -124,28 +125,6 @@ def quant(
     }
     write(out / "quant.json", result)
     return result
-
-
-def claim(out: Path, settings: Mapping[str, Any]) -> None:
-    """Take a folder for a report with these settings; going on with the same ones is welcome.
-
-    Raises:
-        UsageError: it holds a report that was made with others.
-    """
-    place = out / "settings.json"
-    if place.is_file():
-        if json.loads(place.read_text(encoding="utf-8")) != settings:
-            raise UsageError(f"{out} holds a report made with other settings", hint="choose another folder")
-        return
-    write(place, settings)
-
-
-def write(path: Path, value: Any) -> None:
-    """A JSON file, whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(json.dumps(value, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    partial.replace(path)
 
 
 class _Judge:

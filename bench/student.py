@@ -15,6 +15,7 @@ from dnc_edge.tasks import files, gsm8k, multiarith, strategyqa, svamp
 from dnc_edge.tasks.plans import figures, score
 from dnc_edge.tasks.problem import Problem, same_number
 from dnc_edge.tasks.stats import Estimate, wilson
+from dnc_edge.train.sources import break_drop
 from dnc_edge.types import Finished, Question
 
 
@@ -29,8 +30,8 @@ def student(
         tick: called with the number of questions done in a task.
 
     Returns:
-        plans of fact against StrategyQA dev's gold, beside BART's; shares left whole; accuracies, each with n and
-        a 95 % interval.
+        plans of fact against StrategyQA dev's gold, beside BART's; plans over held-out passages; shares left whole;
+        accuracies; each with n and a 95 % interval.
 
     Raises:
         DataMissing: a data set is not there. ExtraMissing: the extra `eval` is not installed.
@@ -39,11 +40,16 @@ def student(
     small = svamp.load(limit)
     one_step = [problem for problem in small if problem.plan == ()]
     words = gsm8k.load(limit)
+    passages = _held_out_passages()[:limit]
     return {
         "strategyqa_plans": {
             decomposer.name: _plan_f1(decoded(decomposer, facts, tick), facts),
             "BART (StrategyQA)": _plan_f1(_bart(facts), facts),
             "the question itself": _plan_f1([[problem.question] for problem in facts], facts),
+        },
+        "drop_plans": {
+            decomposer.name: _plan_f1(decoded(decomposer, passages, tick), passages),
+            "the question itself": _plan_f1([[problem.question] for problem in passages], passages),
         },
         "left_whole": {
             "svamp test, one step (right)": _left_whole(decomposer, one_step, tick),
@@ -60,6 +66,15 @@ def student(
         },
         "machine": machine(),
     }
+
+
+def _held_out_passages() -> list[Problem]:
+    """Questions over DROP's held-out passages that Break has a plan for; those that need one."""
+    return [
+        Problem(shown.id, shown.question, shown.answer or "", shown.subquestions, context=shown.context)
+        for shown in break_drop(held_out=True)
+        if shown.subquestions
+    ]
 
 
 def _plan_f1(plans: Sequence[Sequence[str]], problems: Sequence[Problem]) -> dict[str, float]:
@@ -99,7 +114,7 @@ def _accuracy(
 def table(result: dict[str, Any]) -> str:
     """The result as Markdown tables' rows."""
     lines = []
-    for part in ("strategyqa_plans", "left_whole", "accuracy"):
+    for part in ("strategyqa_plans", "drop_plans", "left_whole", "accuracy"):
         for name, value in result[part].items():
             lines.append(f"| {name} | {value['value']:.3f} [{value['low']:.3f}, {value['high']:.3f}] | {value['n']} |")
     return "\n".join(lines)

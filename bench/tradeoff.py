@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dnc_edge.batch.estimate import SAMPLE, estimate
+from dnc_edge.bench.folder import claim, write
 from dnc_edge.bench.machine import machine
-from dnc_edge.bench.quant import claim, write
 from dnc_edge.bench.solved import STAGES, solved
 from dnc_edge.edge import Edge
 from dnc_edge.errors import UsageError

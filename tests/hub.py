@@ -57,6 +57,8 @@ class _Handler(BaseHTTPRequestHandler):
         parts = unquote(self.path).split("?")[0].strip("/").split("/")
         if parts[:2] == ["api", "models"]:
             parts = parts[2:]
+        elif parts[0] == "datasets":
+            parts = parts[1:]
         repository = "/".join(parts[:2])
         if repository not in self.server.repositories:
             return self._send(404, b"", {"X-Error-Code": "RepoNotFound"})

@@ -308,3 +308,38 @@ def test_recorded_plans_are_replayed(tmp_path: Path) -> None:
     again = json.loads(dnc_edge("decompose", "--json", "--decomposer", f"recorded:{recorded}", QUESTION).stdout)
     assert again["subquestions"] == json.loads(recorded.read_text("utf-8"))["subquestions"]
     assert again["decomposer"] == "recorded:plans.jsonl"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "complaint"),
+    [
+        (["train", "sft", "out"], 2, "no base to train on"),
+        (["train", "sft", "out", "--recipe", "none"], 3, "no recipe none"),
+        (["train", "sft", "out", "--recipe", "qwen-0.5b", "--set", "rank"], 2, "--set 'rank': write NAME=VALUE"),
+        (["train", "sft", "out", "--recipe", "qwen-0.5b", "--set", "rank=x"], 3, "sft.rank = 'x' is not int"),
+        (["train", "sft", "out", "--recipe", "qwen-0.5b", "--set", "method=magic"], 3, "sft.method = 'magic'"),
+        (["train", "sft", "out", "--base", "b", "--data", "none"], 3, "no demonstrations 'none'"),
+        (["train", "sft", "out", "--base", "b", "--data", "missing.jsonl"], 3, "cannot read missing.jsonl"),
+        (["train", "sft", "out", "--base", "no-such-folder", "--data", "gsm8k"], 3, "no-such-folder is no directory"),
+        (["train", "screen", "missing.jsonl", "-o", "out"], 3, "cannot read missing.jsonl"),
+        (["train", "screen", "gsm8k", "-o", "out", "--keep", "S_X"], 2, "--keep 'S_X'"),
+        (["train", "demos", "out", "--teacher", "openai:x", "--samples", "2"], 2, "all alike without a temperature"),
+        (["train", "stepwise", "out", "--base", "b", "--set", "task=none"], 2, "no task 'none' with rationales"),
+        (["train", "prefer", "out", "--base", "b"], 2, "prefer needs one --solver"),
+        (["bench", "quant", "-o", "out", "--task", "none"], 2, "no task 'none'"),
+        (["bench", "quant", "-o", "out", "--task", "multiarith"], 2, "no gold plans to judge levels by"),
+        (["bench", "quant", "-o", "out", "--levels", "q9", "--busy", "--limit", "1"], 2, "no level 'q9'"),
+        (["bench", "tradeoff", "-o", "out", "--config", "none"], 2, "no configuration 'none'"),
+        (["bench", "tradeoff", "-o", "out", "--config", "stepwise-fractions"], 2, "needs a model to train"),
+        (["bench", "tradeoff", "-o", "out", "--strategy", "both"], 2, "unknown strategy 'both'"),
+        (["bench", "replay", "missing.jsonl"], 3, "cannot read missing.jsonl"),
+        (["bench", "compare", "a.json", "b.json"], 3, "cannot read a.json"),
+    ],
+)
+def test_what_trains_and_measures_refuses_in_one_line(
+    arguments: list[str], code: int, complaint: str, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = dnc_edge(*arguments)
+    assert (result.returncode, result.stdout) == (code, b""), result.stderr.decode()
+    assert complaint in result.stderr.decode() and "Traceback" not in result.stderr.decode()

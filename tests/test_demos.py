@@ -66,11 +66,11 @@ def test_nothing_is_asked_twice_and_the_cap_holds(questions: list[Demonstration]
 
 
 def test_plans_through_which_a_solver_succeeds_are_told_apart(questions: list[Demonstration], tmp_path: Path) -> None:
-    tried = feedback(questions[:4], "", ["local"], tmp_path / "f.jsonl", gate=Gate(Prices()), samples=2)
+    tried = feedback(questions[:4], None, ["local"], tmp_path / "f.jsonl", gate=Gate(Prices()), samples=2)
     assert len(tried) >= 6 and {one.id for one in tried} <= {q.id for q in questions[:4]}
     solved = {one.subquestions for one in tried if one.solved}
     assert all(pair.chosen in solved and pair.rejected not in solved for pair in preferences(tried))
-    crossed = feedback(questions[:4], "", ["local", "local"], tmp_path / "x.jsonl", gate=Gate(Prices()), samples=1)
+    crossed = feedback(questions[:4], None, ["local", "local"], tmp_path / "x.jsonl", gate=Gate(Prices()), samples=1)
     # Either solver judges the half that it was not trained on; together they judge each question once.
     assert sorted(one.id for one in crossed) == sorted({one.id for one in crossed})
 

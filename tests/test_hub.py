@@ -117,3 +117,21 @@ def test_info_verify_and_path_tell_of_a_student(command: Command, converted: Pat
     result = command("students", "verify", str(copy), "--json")
     assert result.returncode == 4 and "checksum differs" in result.stderr
     assert [row["holds"] for row in json.loads(result.stdout)] == [False, True]
+
+
+def test_a_task_comes_from_the_hub_when_that_is_asked_for(command: Command, tmp_path: Path) -> None:
+    import pyarrow
+    import pyarrow.parquet
+
+    folder = tmp_path / "repository"
+    folder.mkdir()
+    answer = "How many nuts are there? ** 3 * 4 = <<3*4=12>>12\n#### 12"
+    rows = [{"question": f"Ann has 3 bags of 4 nuts. How many nuts is that? ({n})", "answer": answer} for n in range(3)]
+    pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows), folder / "test-00000-of-00001.parquet")
+    flags = ["bench", "tradeoff", "-o", str(tmp_path / "out"), "--strategy", "static", "-d", "gold", "--dry-run"]
+    with Hub({"openai/gsm8k": folder}) as hub:
+        made = command(*flags, hub=hub.address, DNC_EDGE_DATA="hub")
+    assert made.returncode == 0, made.stderr
+    assert json.loads(made.stdout)["rows"]["static gold"]["questions"] == 3
+    other = command(*flags, "--task", "svamp", DNC_EDGE_DATA="hub")
+    assert other.returncode == 4 and "is not fetched from the hub" in other.stderr

@@ -52,6 +52,10 @@ def test_targets_are_cleaned_and_counted() -> None:
     # Its numbered sub-answers would not fit the plan any more.
     assert kept[0].solution is None
     assert report.counts["lines that ask nothing, cut"] == 1 and report.counts["repeats, cut"] == 1
+    rescued, _ = screen([replace(RIGHT, subquestions=plan)], sides=NOTHING)
+    assert rescued == kept
+    unsolved, report = screen([replace(RIGHT, solution=None)], sides=NOTHING)
+    assert unsolved == [] and report.dropped == [("q1", "no solution to judge by")]
     empty, report = screen([replace(RIGHT, subquestions=("Define x.",))], sides=NOTHING)
     assert empty == [] and report.dropped == [("q1", "its plan asks nothing")]
 

@@ -108,6 +108,41 @@ def test_what_cannot_be_trained_is_refused_in_one_line(
             sft(some, str(checkpoint), tmp_path / complaint[:6], changed)
 
 
+def test_packing_changes_no_loss(tmp_path: Path, checkpoint: Path, some: list[Demonstration]) -> None:
+    """One step over everything: several examples in a sequence see nothing of each other."""
+    once = replace(SMALL, epochs=1, batch=32, micro_batch=1, every=10, held_out=0, max_length=1024)
+    plain = sft(some[1:21], str(checkpoint), tmp_path / "plain", once)
+    packed = sft(some[1:21], str(checkpoint), tmp_path / "packed", replace(once, packing=True))
+    assert packed["steps"] == plain["steps"] == 1
+    assert packed["loss"] == pytest.approx(plain["loss"], abs=2e-3)
+
+
+# More memory than is left, in a training that is under way.
+HUNGRY = """
+import resource, sys
+from pathlib import Path
+import datasets, peft, torch, transformers, trl
+from dnc_edge.cli import main
+from dnc_edge.train import sft
+
+used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (used + 700_000_000,) * 2)
+main.main()
+"""
+
+
+def test_too_little_memory_is_told_with_the_batch_to_try(tmp_path: Path, checkpoint: Path, data: Path) -> None:
+    flags = ["--base", checkpoint, "--data", "gsm8k", "--set", "micro_batch=128", "--set", "held_out=0"]
+    command = [sys.executable, "-c", HUNGRY, "train", "sft", tmp_path / "out", *flags, "--set", "max_length=400"]
+    made = subprocess.run(
+        [*map(str, command)], capture_output=True, text=True, timeout=300, check=False,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )  # fmt: skip
+    assert made.returncode == 3, made.stderr[-2000:]
+    assert "out of memory with micro_batch = 128; try micro_batch = 64" in made.stderr
+    assert "Traceback" not in made.stderr
+
+
 def test_a_lost_loss_stops_before_it_is_saved(tmp_path: Path, checkpoint: Path, some: list[Demonstration]) -> None:
     changed = replace(SMALL, learning_rate=1e30, every=1, epochs=2, held_out=0, method="full")
     with pytest.raises(InputError, match="is nan at step") as raised:

@@ -16,8 +16,6 @@ from dnc_edge.errors import InputError, UsageError
 from dnc_edge.train.demonstrations import Demonstration
 from dnc_edge.train.examples import Encoder
 
-DONE = "training.json"
-
 
 @dataclass(frozen=True)
 class Base:

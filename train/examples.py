@@ -37,7 +37,8 @@ def pair(demonstration: Demonstration, role: str, *, with_plan: bool = True) -> 
     if not with_plan or not plan:
         # Without sub-questions there is nothing to number.
         solution = "\n".join(
-            line.split(". ", 1)[-1] if line[0].isdigit() and ". " in line[:4] else line for line in solution.split("\n")
+            line.split(". ", 1)[-1] if line[:1].isdigit() and ". " in line[:4] else line
+            for line in solution.split("\n")
         )
         plan = ()
     return user_message(demonstration.question, demonstration.context, plan), solution

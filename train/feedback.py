@@ -48,7 +48,7 @@ class Preference:
 
 def feedback(
     questions: Sequence[Demonstration],
-    student: str,
+    student: str | None,
     solvers: Sequence[str],
     out: Path,
     *,
@@ -62,7 +62,7 @@ def feedback(
 
     Args:
         questions: with gold answers.
-        student: whose plans; name or directory.
+        student: whose plans; name or directory, None for the bundled one.
         solvers: one for all; or two, the first trained on half 0 and asked about half 1, the second the other way.
         out: names the files that are kept, so that a run that was stopped goes on.
         gate, samples, jobs, tell: see `sampled`. temperature: of the plans.

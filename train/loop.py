@@ -6,11 +6,13 @@ import json
 import math
 import os
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from transformers import PrinterCallback, TrainerCallback
 
+from dnc_edge.errors import UsageError
 from dnc_edge.train.checkpoints import LossLost, in_bf16
 
 
@@ -50,6 +52,8 @@ def arguments(kind: Any, runs: Path, config: Any, *, examples: int, evaluates: b
     """
     import torch
 
+    if config.report and find_spec(config.report) is None:
+        raise UsageError(f"the package {config.report} is not installed", hint=f"pip install {config.report}")
     chosen: dict[str, Any] = {}
     if evaluates:
         chosen = {"eval_strategy": "steps", "eval_steps": config.every, "load_best_model_at_end": True}

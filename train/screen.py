@@ -64,8 +64,9 @@ def screen(
             continue
         key = (clean.context, fold(clean.question), clean.subquestions)
         question = clean.id.partition(SAMPLE)[0]
-        if keep == "S_D-R" and not reaches_gold(clean):
-            report.drop(clean, "no gold answer to judge by" if clean.answer is None else "solution misses the answer")
+        # Judged by the solution as it was given: cutting a plan may cost it the numbers it goes by.
+        if keep == "S_D-R" and (why := missed(demonstration)):
+            report.drop(clean, why)
         elif key in seen:
             report.drop(clean, "duplicate")
         elif keep == "S_D-R" and question in solved:
@@ -102,9 +103,12 @@ def cleaned(demonstration: Demonstration, report: Report) -> Demonstration | Non
     return replace(demonstration, subquestions=tuple(distinct), solution=None if numbered else demonstration.solution)
 
 
-def reaches_gold(demonstration: Demonstration) -> bool:
-    """Whether the solution ends in the gold answer, as numbers or as text."""
-    if demonstration.solution is None or demonstration.answer is None:
-        return False
+def missed(demonstration: Demonstration) -> str | None:
+    """Why a demonstration is no success; None where its solution ends in the gold answer, as a number or as text."""
+    if demonstration.answer is None:
+        return "no gold answer to judge by"
+    if demonstration.solution is None:
+        return "no solution to judge by"
     problem = Problem(demonstration.id, demonstration.question, demonstration.answer)
-    return own.scores(final_answer(demonstration.solution), problem)["accuracy"] == 1
+    reached = own.scores(final_answer(demonstration.solution), problem)["accuracy"] == 1
+    return None if reached else "solution misses the answer"

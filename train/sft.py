@@ -99,9 +99,8 @@ def examples(
             if example:
                 made.append(example)
     if not made:
-        raise InputError(
-            "no demonstration can be trained on", hint=", ".join(f"{n} {why}" for why, n in counts.items())
-        )
+        why = ", ".join(f"{count} {reason}" for reason, count in counts.items())
+        raise InputError("no demonstration can be trained on", hint=why)
     return made, counts
 
 
@@ -244,9 +243,8 @@ def generated_f1(model: Any, base: Base, problems: Sequence[Demonstration], *, t
         mask = torch.zeros_like(tokens)
         for row, index in enumerate(chosen):
             # On the left for a causal model: what is generated follows the prompt.
-            place = (
-                slice(longest - len(prompts[index]), None) if not base.encoder_decoder else slice(len(prompts[index]))
-            )
+            size = len(prompts[index])
+            place = slice(size) if base.encoder_decoder else slice(longest - size, longest)
             tokens[row, place] = torch.tensor(prompts[index])
             mask[row, place] = 1
         with torch.no_grad():

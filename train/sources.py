@@ -103,8 +103,11 @@ def break_facts() -> Iterator[Demonstration]:
             yield _qdmr(row, id=f"break-{row['question_id']}", source="break/QDMR-high-level/dev.csv")
 
 
-def break_drop() -> Iterator[Demonstration]:
-    """Break's DROP rows (high-level QDMR) joined to the one training-side passage that asks the question."""
+def break_drop(*, held_out: bool = False) -> Iterator[Demonstration]:
+    """Break's DROP rows (high-level QDMR) joined to the one passage that asks the question.
+
+    Of the training side; with `held_out` those of the frozen test side, to measure on.
+    """
     passages: dict[str, set[str]] = {}
     answers: dict[str, str] = {}
     for passage, question, accepted in drop.rows():
@@ -115,7 +118,7 @@ def break_drop() -> Iterator[Demonstration]:
         if not row["question_id"].startswith("DROP") or len(found) != 1:
             continue
         (passage,) = found
-        if not drop.on_test_side(passage):
+        if drop.on_test_side(passage) == held_out:
             yield _qdmr(
                 row,
                 id=f"break-{row['question_id']}",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -176,6 +177,7 @@ def tradeoff(
     rpm: Annotated[int | None, typer.Option(help="Most remote requests a minute.", min=1)] = None,
     jobs: Jobs = 8,
     max_tokens: options.MaxTokens = None,
+    threads: options.Threads = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Estimate tokens and dollars; send nothing.")] = False,
     json: options.Json = False,
 ) -> None:
@@ -213,10 +215,11 @@ def tradeoff(
             }  # fmt: skip
             rows = named.rows(Models(**{name: value for name, value in models.items() if value is not None}))  # type: ignore[arg-type]
         else:
-            common = {} if max_tokens is None else {"max_tokens": max_tokens}
-            rows = bench.systems(
-                strategy or ["single", "static", "dynamic"], decomposer or ["student:"], solver or ["local"], **common
-            )
+            strategies = strategy or ["single", "static", "dynamic"]
+            rows = bench.systems(strategies, decomposer or ["student:"], solver or ["local"])
+        given = {"max_tokens": max_tokens, "threads": threads}
+        common = {name: value for name, value in given.items() if value is not None}
+        rows = [replace(row, settings={**row.settings, **common}) for row in rows]
         chosen = _task(task or (named.task if named else "gsm8k"), limit, seed, column)
         if dry_run:
             output.print_json(bench.dry_run(chosen, rows, gate), indent=2)

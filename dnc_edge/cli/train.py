@@ -291,7 +291,7 @@ def prefer(
         return
     with output.watching() as tell:
         tried = feedback.feedback(
-            shown, student or "", solver, out / "feedback.jsonl", gate=gate, samples=config.samples,
+            shown, student, solver, out / "feedback.jsonl", gate=gate, samples=config.samples,
             temperature=config.temperature, jobs=jobs, tell=tell,
         )  # fmt: skip
     found = feedback.preferences(tried)

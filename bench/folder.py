@@ -1,0 +1,32 @@
+"""A folder for one report: claimed for its settings, its files whole or not there at all."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from dnc_edge.errors import UsageError
+
+
+def claim(out: Path, settings: Mapping[str, Any]) -> None:
+    """Take a folder for a report with these settings; going on with the same ones is welcome.
+
+    Raises:
+        UsageError: it holds a report that was made with others.
+    """
+    place = out / "settings.json"
+    if place.is_file():
+        if json.loads(place.read_text(encoding="utf-8")) != settings:
+            raise UsageError(f"{out} holds a report made with other settings", hint="choose another folder")
+        return
+    write(place, settings)
+
+
+def write(path: Path, value: Any) -> None:
+    """A JSON file, whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.partial")
+    partial.write_text(json.dumps(value, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    partial.replace(path)
