@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import random
+import signal
 import socket
 import subprocess
 import sys
@@ -17,6 +18,11 @@ from pathlib import Path
 from typing import Any
 
 GOOD = "1. 24\n2. 72\nThe answer is: 72"
+
+
+def heeding_interrupts() -> None:
+    """In a child before it starts: Ctrl-C counts, even where whoever started the tests has it ignored."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def free_port() -> int:

@@ -26,7 +26,7 @@ from dnc_edge.pricing import Prices
 from dnc_edge.runner.gate import Gate
 from dnc_edge.runner.store import Store
 from dnc_edge.types import RECORD_FIELDS, Question
-from tests.servers import Counting
+from tests.servers import Counting, Misbehaving, heeding_interrupts
 
 PRICED = Prices(remote=(1.0, 1.0))
 
@@ -362,7 +362,7 @@ def test_a_second_process_on_the_same_output_is_refused(tmp_path: Path) -> None:
     with Counting(delay=0.3) as server:
         line = [sys.executable, "-m", "dnc_edge", "batch", str(source), "-o", str(tmp_path / "out.jsonl")]
         line += ["--solver", f"{server.address}#m", "--decomposer", "trivial", "--jobs", "1"]
-        first = subprocess.Popen(line, stderr=subprocess.DEVNULL)
+        first = subprocess.Popen(line, stderr=subprocess.DEVNULL, preexec_fn=heeding_interrupts)
         while len(server.requests) < 3:
             time.sleep(0.05)
         second = command(source, "-o", tmp_path / "out.jsonl", "--plan-only")
@@ -435,6 +435,17 @@ def killed_and_resumed(tmp_path: Path, kills: int, count: int) -> None:
 def _whole_lines(path: Path) -> list[str]:
     text = path.read_text("utf-8") if path.exists() else ""
     return text[: text.rfind("\n") + 1].splitlines()
+
+
+def test_a_student_that_answers_too_is_not_waited_for_by_itself() -> None:
+    """Many more questions than jobs and queues hold, planned and solved by one engine."""
+    asked = [Question(f"Tom has {n} boxes of 12 eggs and sells 5. How many are left?", id=str(n)) for n in range(70)]
+    with Edge(slots=2) as edge:
+        made = list(records(asked, edge, jobs=2))
+    assert sorted(int(record.id) for record in made) == list(range(70))
+    with Misbehaving(*[400] * 200) as server, Edge(solver=f"{server.address}#m", fallback="local", slots=2) as edge:
+        fallen = list(records(asked[:40], edge, jobs=2))
+    assert len(fallen) == 40 and {record.solver for record in fallen} == {"student:dnc-11m"}
 
 
 def test_killed_and_resumed_nothing_is_lost_or_asked_twice(tmp_path: Path) -> None:

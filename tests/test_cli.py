@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from dnc_edge.types import Record
-from tests.servers import Misbehaving
+from tests.servers import Misbehaving, heeding_interrupts
 
 QUESTION = "Mia bakes 5 trays of 12 muffins and sells them for $2 each. How much money does Mia make?"
 
@@ -228,7 +228,7 @@ def test_ctrl_c_in_mid_stream_exits_with_130_and_what_was_shown_stays() -> None:
     with Misbehaving("trickle") as server:
         leader, follower = pty.openpty()
         command = [sys.executable, "-m", "dnc_edge", "ask", "--strategy", "single", "-S", f"{server.address}#m", "q?"]
-        process = subprocess.Popen(command, stdout=follower, stderr=subprocess.PIPE)
+        process = subprocess.Popen(command, stdout=follower, stderr=subprocess.PIPE, preexec_fn=heeding_interrupts)
         os.close(follower)
         shown = b""
         while b"and and" not in shown:

@@ -8,6 +8,7 @@ import json
 import sys
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -68,7 +69,7 @@ def load_model(base: Base, *, precision: str, quantized: bool = False) -> Any:
         quantized: in 4 bits (NF4), for QLoRA.
 
     Raises:
-        UsageError: 4 bits were asked for without CUDA. ExtraMissing: bitsandbytes is not installed.
+        UsageError: 4 bits were asked for without CUDA, or without bitsandbytes.
     """
     import torch
     from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM
@@ -79,6 +80,8 @@ def load_model(base: Base, *, precision: str, quantized: bool = False) -> Any:
     if quantized:
         if not torch.cuda.is_available():
             raise UsageError("QLoRA needs a CUDA GPU", hint='use method = "lora"')
+        if find_spec("bitsandbytes") is None:
+            raise UsageError("QLoRA needs the package bitsandbytes", hint="pip install bitsandbytes")
         from transformers import BitsAndBytesConfig
 
         settings["quantization_config"] = BitsAndBytesConfig(

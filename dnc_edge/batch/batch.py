@@ -6,6 +6,7 @@ import contextlib
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,15 @@ from dnc_edge.batch.ledger import Ledger
 from dnc_edge.decomposers import PlannedDecomposer, StudentDecomposer
 from dnc_edge.edge import Edge
 from dnc_edge.errors import DncError, InputError, RecordsFailed, UsageError
+from dnc_edge.pipeline import Pipeline
 from dnc_edge.runner.gate import HOPELESS, Gate
 from dnc_edge.runner.journal import Journal, Reader
 from dnc_edge.runner.run import run
+from dnc_edge.solvers import FallbackSolver, LocalSolver
 from dnc_edge.types import Finished, Plan, Question, Record
 
+# Questions that are planned before they are solved, where one engine does both.
+WINDOW = 32
 # Errors that say nothing of a question: the run ends, and the question is still to be asked.
 ENDING = frozenset({"budget", "solver_down"}) | HOPELESS
 
@@ -229,8 +234,22 @@ def records(questions: Iterable[Question], edge: Edge, *, solve: bool = True, jo
     if together and not solve:
         # Nothing to wait for: no thread is worth its switches.
         yield from map(work, planned)
+    elif together and _also_solves(pipeline):
+        # The engine that plans is the one that solves: it does either at a time, for some questions each.
+        assert isinstance(decomposer, StudentDecomposer)
+        source = iter(questions)
+        while some := list(islice(source, WINDOW)):
+            yield from run(list(decomposer.decompose_many(some)), work, jobs=jobs)
     else:
         yield from run(planned, work, jobs=jobs)
+
+
+def _also_solves(pipeline: Pipeline) -> bool:
+    """Whether the student that decomposes answers too, always or where another solver fails."""
+    decomposer, solver = pipeline.decomposer, pipeline.solver
+    if isinstance(solver, FallbackSolver):
+        return True
+    return isinstance(solver, LocalSolver) and getattr(decomposer, "student", None) is solver.student
 
 
 def check_paths(source: str, out: Path | None) -> None:
