@@ -9,6 +9,7 @@ import json
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from dnc_edge.streams import result_of
 from dnc_edge.students import manifest as manifests
 from dnc_edge.students.manifest import Manifest
 from dnc_edge.students.resolve import resolve
-from dnc_edge.students.student import Student
+from dnc_edge.students.student import ENGINES, Student
 from dnc_edge.tasks import Task, stats
 from dnc_edge.tasks.plans import figures, score
 from dnc_edge.types import Question, record_key
@@ -55,7 +56,7 @@ def quant(
         student: name or directory; None is the bundled one.
         task: whose questions; its gold plans judge the levels' plans.
         out: folder for the student with its levels, the rows and, at the end, `quant.json`.
-        levels: which; None is all GGUF levels and the ONNX levels that the student has.
+        levels: which; None is all GGUF levels and the ONNX levels that the student has, if their engine is installed.
         slots: plans at once where questions/s are measured.
         threads: compute threads; None takes the default.
         repeat: measurements of each speed.
@@ -91,6 +92,9 @@ def quant(
         judge = _Judge(out / "student", manifest, task, Path(scratch), say)
         for level, engine in manifest.levels:
             if levels is not None and level not in (*levels, judge.full):
+                continue
+            if find_spec(ENGINES[engine]) is None:
+                say(f"{level} is left out: {engine} is not installed")
                 continue
             place = out / "rows" / f"{engine}-{level}.json"
             if not place.is_file():

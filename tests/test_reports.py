@@ -20,6 +20,7 @@ from dnc_edge.bench.report import report
 from dnc_edge.errors import InputError, StudentError, UsageError
 from dnc_edge.students import manifest as manifests
 from dnc_edge.students.resolve import resolve
+from dnc_edge.students.student import ENGINES
 
 
 @pytest.fixture(scope="module")
@@ -57,6 +58,17 @@ def test_an_interrupted_run_goes_on_and_another_is_refused(result: tuple[dict[st
     assert [row["scores"] for row in again["rows"]] == [row["scores"] for row in made["rows"]]
     with pytest.raises(UsageError, match="made with other settings"):
         quant(None, tasks.load("gsm8k", limit=9), out, **settings)
+
+
+def test_levels_of_an_engine_that_is_not_installed_are_left_out(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(ENGINES, "onnxruntime", "no_such_package")
+    said: list[str] = []
+    settings: dict[str, Any] = {"levels": ["int8"], "repeat": 1, "slots": 2, "busy": True}
+    made = quant(None, tasks.load("gsm8k", limit=2), tmp_path, say=said.append, **settings)
+    assert [row["level"] for row in made["rows"]] == ["f16"]
+    assert "int8 is left out: onnxruntime is not installed" in said
 
 
 def test_the_smallest_level_within_noise_is_recommended() -> None:

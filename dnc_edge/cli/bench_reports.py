@@ -61,6 +61,7 @@ def quant(
       dnc-edge bench quant -o levels --levels q8_0,q4_k_m --limit 200 --solver openai:gpt-4o-mini --max-cost 2
     """
     options.require("rouge_score", "scipy", "matplotlib", "jinja2", extra="bench")
+    options.require("llama_cpp", extra="gguf")
     from dnc_edge.bench import quant as bench
     from dnc_edge.bench.report import report, section, table_text
     from dnc_edge.bench.solved import solved
