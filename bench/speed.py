@@ -77,7 +77,7 @@ def speed(
         repeat: measurements of each figure; median, least and most are returned.
         busy: measure although other processes run.
         llama_bench: llama.cpp's own benchmark program, to run beside.
-        peers: measure `llama_cpp.Llama` beside, where the target is a GGUF file.
+        peers: measure `llama_cpp.Llama` beside, where the target is a GGUF file, and what the machine could do.
         say: told what is being measured.
 
     Returns:
@@ -129,7 +129,7 @@ def speed(
                 made = probe("plans", stop=list(target.stop), slots=slots, repeat=1, **asked)["questions_per_second"][0]
                 theirs = probe("high_level", tokens=1, repeat=1, **asked)["questions_per_second"]
                 ratios.setdefault(f"questions over create_completion, {slots} slots", []).append(made / theirs[0])
-    limits = _limits(target, figures, slots, threads)
+    limits = _limits(target, figures, slots, threads) if peers else {}
     return {
         "target": {"name": target.name, "engine": target.engine, "level": target.level},
         "settings": {"threads": threads, "slots": slots, "context": context, "repeat": repeat, "busy": busy},
