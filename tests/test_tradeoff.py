@@ -125,9 +125,11 @@ def test_killed_and_resumed_the_table_is_the_same_and_no_request_is_made_twice(d
 
 def test_a_dry_run_sends_nothing(data: Path) -> None:
     with Counting() as server:
-        made = dry_run(tasks.load("gsm8k", limit=10), rows(server.address, "single", "static"), Gate(PRICED))
+        made = dry_run(tasks.load("gsm8k", limit=10), rows(server.address), Gate(PRICED))
         assert not server.requests
-    assert made["expected_usd"] > 0 and set(made["rows"]) == {"single direct", "single cot", "static gold"}
+    static, dynamic = made["rows"]["static gold"], made["rows"]["dynamic gold"]
+    assert made["expected_usd"] > 0 and static["requests"] == 10 < dynamic["requests"]
+    assert 1.5 < dynamic["input_tokens"] / static["input_tokens"] < 5
 
 
 @pytest.mark.parametrize("name", CONFIGS)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -16,6 +16,8 @@ from dnc_edge.types import Question, Usage
 # English runs to about four bytes a token; solvers write about this much for a sub-question, and at the end.
 BYTES_PER_TOKEN = 4
 TOKENS_PER_STEP, TOKENS_AT_END = 45, 30
+# Asked for one answer in one line, they write less.
+TOKENS_PER_TURN = 20
 SAMPLE = 20
 
 
@@ -44,11 +46,11 @@ def estimate(questions: Sequence[Question], total: int, edge: Edge) -> Estimate:
     Args:
         questions: the sample, at least one; a local decomposer plans them.
         total: how many there are.
-        edge: decomposer and solver; only `static` and `single` are estimated well.
+        edge: decomposer and solver; of `dynamic`, turns are taken to be as many as a plan has sub-questions.
     """
     pipeline = edge.pipeline()
     chat = getattr(pipeline.solver, "chat", None)
-    sent = written = 0
+    asked = sent = written = 0
     expected: float | None = 0.0
     most: float | None = 0.0
     for question in questions:
@@ -59,22 +61,33 @@ def estimate(questions: Sequence[Question], total: int, edge: Edge) -> Estimate:
             plan = ("What is asked?",) * 3
         if chat is None:
             continue
-        messages = prompts.solve(question.text, question.context, plan)
-        tokens = sum(len(message["content"].encode()) for message in messages) // BYTES_PER_TOKEN
-        output = TOKENS_PER_STEP * max(1, len(plan)) + TOKENS_AT_END
-        sent, written = sent + tokens, written + output
-        likely = chat.cost(Usage(requests=1, input_tokens=tokens, output_tokens=output), edge.prices)
-        remote = isinstance(chat, Endpoint)
-        worst = chat.cost(bound(chat.request(messages), messages), edge.prices) if remote else 0.0
-        expected = None if likely is None or expected is None else expected + likely
-        most = None if worst is None or most is None else most + worst
+        for messages, output in _requests(pipeline.strategy, question, plan):
+            tokens = sum(len(message["content"].encode()) for message in messages) // BYTES_PER_TOKEN
+            asked, sent, written = asked + 1, sent + tokens, written + output
+            likely = chat.cost(Usage(requests=1, input_tokens=tokens, output_tokens=output), edge.prices)
+            remote = isinstance(chat, Endpoint)
+            worst = chat.cost(bound(chat.request(messages), messages), edge.prices) if remote else 0.0
+            expected = None if likely is None or expected is None else expected + likely
+            most = None if worst is None or most is None else most + worst
     scale = total / len(questions)
     return Estimate(
         questions=total,
         sampled=len(questions),
-        requests=total if chat is not None else 0,
+        requests=round(asked * scale),
         input_tokens=round(sent * scale),
         output_tokens=round(written * scale),
         expected_usd=None if expected is None else expected * scale,
         most_usd=None if most is None else most * scale,
     )
+
+
+def _requests(strategy: str, question: Question, plan: Sequence[str]) -> Iterator[tuple[list[prompts.Message], int]]:
+    """(messages, tokens of the likely reply) of every request to the solver."""
+    if strategy != "dynamic" or not plan:
+        output = TOKENS_PER_STEP * max(1, len(plan)) + TOKENS_AT_END
+        yield prompts.solve(question.text, question.context, plan), output
+        return
+    turns = [(subquestion, "x" * BYTES_PER_TOKEN * TOKENS_PER_TURN) for subquestion in plan]
+    for number, subquestion in enumerate(plan):
+        yield prompts.step(question.text, question.context, turns[:number], subquestion), TOKENS_PER_TURN
+    yield prompts.conclude(question.text, question.context, turns), TOKENS_AT_END
