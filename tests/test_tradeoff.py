@@ -15,12 +15,14 @@ from typing import Any
 import pytest
 
 from dnc_edge import tasks
+from dnc_edge.bench.fractions import fractions
 from dnc_edge.bench.papers import CONFIGS, Models
 from dnc_edge.bench.report import report, section
 from dnc_edge.bench.tradeoff import System, dry_run, systems, tradeoff
 from dnc_edge.errors import BudgetReached, UsageError
 from dnc_edge.pricing import Prices
 from dnc_edge.runner.gate import Gate
+from dnc_edge.train.stepwise import StepwiseConfig
 from tests.servers import Counting
 
 PRICED = Prices((1.0, 2.0))
@@ -150,3 +152,18 @@ def test_a_table_of_the_paper_is_reported_beside_ours(data: Path, tmp_path: Path
     assert "published" in one.tables[0].columns and "The claim: A student" in one.notes[0]
     html = report([made], tmp_path).read_text("utf-8")
     assert "0.060" in html and html.count("<svg") == 2
+
+
+@pytest.mark.filterwarnings("default")
+def test_shares_of_the_data_are_compared_for_three_methods(checkpoint: Path, data: Path, tmp_path: Path) -> None:
+    config = StepwiseConfig(epochs=2, batch=8, micro_batch=8, max_length=400, learning_rate=1e-3)
+    made = fractions("svamp", str(checkpoint), tmp_path, shares=(0.02, 0.04), limit=3, config=config)
+    assert [(row["method"], row["share"]) for row in made["rows"][:3]] == [
+        ("finetuning", 0.02), ("finetuning", 0.04), ("distillation", 0.02),
+    ]  # fmt: skip
+    assert len(made["rows"]) == 6 and all(row["accuracy"]["n"] == 3 for row in made["rows"])
+    by_method = {row["method"]: row["examples"] for row in made["rows"] if row["share"] == 0.04}
+    assert by_method["stepwise"] <= by_method["finetuning"] == 32
+    again = fractions("svamp", str(checkpoint), tmp_path, shares=(0.02, 0.04), limit=3, config=config)
+    assert again["rows"] == made["rows"]
+    assert report([made], tmp_path).read_text("utf-8").count("<svg") == 1
