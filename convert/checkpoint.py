@@ -173,11 +173,9 @@ def _shapes(files: list[Path]) -> dict[str, list[int]]:
 def _merged(base: Path, adapter: Path, target: Path) -> Path:
     """The base with the adapter's product added to its weights, in the type they are stored in."""
     from peft import PeftModel
-    from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM
 
     encoder_decoder = json.loads((base / "config.json").read_text(encoding="utf-8")).get("is_encoder_decoder")
-    loader = AutoModelForSeq2SeqLM if encoder_decoder else AutoModelForCausalLM
-    model = PeftModel.from_pretrained(loader.from_pretrained(base, dtype="auto"), adapter)
+    model = PeftModel.from_pretrained(model_class(encoder_decoder).from_pretrained(base, dtype="auto"), adapter)
     model.merge_and_unload(safe_merge=True).save_pretrained(target)
     for file in base.iterdir():
         if file.is_file() and file.suffix != ".safetensors" and not (target / file.name).exists():
@@ -207,6 +205,13 @@ def _facts(path: Path, candidates: list[Path]) -> tuple[dict[str, Any], dict[str
                 raise InputError(f"{candidate} does not describe a student", hint="dnc-edge train writes it")
             return values["student"], {key: values[key] for key in ("training", "licences", "card") if key in values}
     return _recognised(path), {}
+
+
+def model_class(encoder_decoder: bool) -> Any:
+    """The class of transformers that loads such a model."""
+    from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM
+
+    return AutoModelForSeq2SeqLM if encoder_decoder else AutoModelForCausalLM
 
 
 def load_tokenizer(path: Path) -> Any:

@@ -34,11 +34,11 @@ class TransformersDecoder:
 
     def __init__(self, checkpoint: Path, *, encoder_decoder: bool = False) -> None:
         import torch
-        from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM
+
+        from dnc_edge.convert.checkpoint import model_class
 
         self._torch = torch
-        loader = AutoModelForSeq2SeqLM if encoder_decoder else AutoModelForCausalLM
-        self.model: Any = loader.from_pretrained(checkpoint, dtype=torch.float32).eval()
+        self.model: Any = model_class(encoder_decoder).from_pretrained(checkpoint, dtype=torch.float32).eval()
         self._encoder_decoder = encoder_decoder
 
     def logits(self, prompt: Sequence[int], completion: Sequence[int]) -> Logits:

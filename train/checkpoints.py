@@ -12,7 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from dnc_edge.convert.checkpoint import FACTS, UNMERGEABLE, Checkpoint, load_tokenizer, open_checkpoint
+from dnc_edge.convert.checkpoint import FACTS, UNMERGEABLE, Checkpoint, load_tokenizer, model_class, open_checkpoint
 from dnc_edge.errors import InputError, UsageError
 from dnc_edge.train.demonstrations import Demonstration
 from dnc_edge.train.examples import Encoder
@@ -72,9 +72,7 @@ def load_model(base: Base, *, precision: str, quantized: bool = False) -> Any:
         UsageError: 4 bits were asked for without CUDA, or without bitsandbytes.
     """
     import torch
-    from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM
 
-    loader = AutoModelForSeq2SeqLM if base.encoder_decoder else AutoModelForCausalLM
     dtype = torch.bfloat16 if in_bf16(precision) and torch.cuda.is_available() else torch.float32
     settings: dict[str, Any] = {"dtype": dtype}
     if quantized:
@@ -87,7 +85,7 @@ def load_model(base: Base, *, precision: str, quantized: bool = False) -> Any:
         settings["quantization_config"] = BitsAndBytesConfig(
             load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=torch.bfloat16
         )
-    return loader.from_pretrained(base.checkpoint.path, **settings)
+    return model_class(base.encoder_decoder).from_pretrained(base.checkpoint.path, **settings)
 
 
 def in_bf16(precision: str) -> bool:
@@ -99,10 +97,8 @@ def in_bf16(precision: str) -> bool:
     return precision == "bf16"
 
 
-def adapted(
-    model: Any, *, rank: int, alpha: int, dropout: float, modules: str, seed: int, quantized: bool = False
-) -> Any:
-    """The model with a fresh LoRA adapter.
+def adapted(model: Any, config: Any, *, quantized: bool = False) -> Any:
+    """The model with a fresh LoRA adapter, as a config's rank, alpha, dropout, modules and seed say.
 
     Raises:
         UsageError: a target module is not there, or could not be converted afterwards.
@@ -110,6 +106,7 @@ def adapted(
     import torch
     from peft import LoraConfig, get_peft_model, prepare_model_for_kbit_training
 
+    modules = config.modules
     target: str | list[str] = modules if modules == "all-linear" else [part.strip() for part in modules.split(",")]
     if isinstance(target, list):
         for part in target:
@@ -119,22 +116,24 @@ def adapted(
                 )
     if quantized:
         model = prepare_model_for_kbit_training(model)
-    torch.manual_seed(seed)
-    config = LoraConfig(r=rank, lora_alpha=alpha, lora_dropout=dropout, target_modules=target)
-    config.task_type = "SEQ_2_SEQ_LM" if model.config.is_encoder_decoder else "CAUSAL_LM"
+    torch.manual_seed(config.seed)
+    lora = LoraConfig(r=config.rank, lora_alpha=config.alpha, lora_dropout=config.dropout, target_modules=target)
+    lora.task_type = "SEQ_2_SEQ_LM" if model.config.is_encoder_decoder else "CAUSAL_LM"
     try:
-        return get_peft_model(model, config)
+        return get_peft_model(model, lora)
     except ValueError as error:
         linear = {name.rpartition(".")[2] for name, part in model.named_modules() if isinstance(part, torch.nn.Linear)}
         hint = f"it has: {', '.join(sorted(linear - set(UNMERGEABLE)))}"
         raise UsageError(f"the model has no modules {modules}", hint=hint) from error
 
 
-def save(model: Any, base: Base, out: Path, facts: Mapping[str, Any], sources: Iterable[str]) -> None:
-    """Write the adapter (or the whole model), its tokenizer, and what it was trained on, beside each other."""
+def save(trainer: Any, base: Base, out: Path, facts: Mapping[str, Any], sources: Iterable[str]) -> None:
+    """Write the adapter (or the whole model), its tokenizer, and what it was trained on; one process does."""
     from dnc_edge.train.facts import LICENCES
 
-    model.save_pretrained(out)
+    if not trainer.is_world_process_zero():
+        return
+    trainer.model.save_pretrained(out)
     base.tokenizer.backend_tokenizer.encode_special_tokens = False
     base.tokenizer.save_pretrained(out)
     values = {

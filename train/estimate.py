@@ -7,6 +7,7 @@ import time
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from dnc_edge.convert.checkpoint import model_class
 from dnc_edge.train.checkpoints import Base, adapted
 from dnc_edge.train.examples import Example
 from dnc_edge.train.sft import SftConfig
@@ -39,16 +40,13 @@ def estimate(made: list[Example], base: Base, config: SftConfig) -> Estimate:
     saves two); memory is weights, gradients and Adam's two moments, and activations of a micro-batch.
     """
     import torch
-    from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSeq2SeqLM
+    from transformers import AutoConfig
 
-    loader = AutoModelForSeq2SeqLM if base.encoder_decoder else AutoModelForCausalLM
     shape = AutoConfig.from_pretrained(base.checkpoint.path)
     with torch.device("meta"):
-        model = loader.from_config(shape)
+        model = model_class(base.encoder_decoder).from_config(shape)
         if config.method != "full":
-            model = adapted(
-                model, rank=config.rank, alpha=config.alpha, dropout=config.dropout, modules=config.modules, seed=0
-            )
+            model = adapted(model, config)
     parameters = sum(p.numel() for p in model.parameters())
     trainable = sum(p.numel() for p in model.parameters() if p.requires_grad)
     cuda = torch.cuda.is_available()

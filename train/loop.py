@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import os
 import sys
+from collections.abc import Generator
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -13,13 +15,33 @@ from typing import Any
 from transformers import PrinterCallback, TrainerCallback
 
 from dnc_edge.errors import UsageError
-from dnc_edge.train.checkpoints import LossLost, in_bf16
+from dnc_edge.train.checkpoints import LossLost, explained, in_bf16, last_good
 
 
-def watched(trainer: Any, log: Path) -> None:
-    """Have a trainer's figures in a file, and nothing of them on stdout."""
+@contextlib.contextmanager
+def trained(trainer: Any, out: Path, config: Any, *, resume: bool) -> Generator[dict[str, Any]]:
+    """Train, then give steps, seconds and loss; what stops it, or what is done with it meanwhile, becomes one line.
+
+    Args:
+        trainer: of transformers or TRL, with its checkpoints in `out`/runs.
+        out: folder of the log: every figure in a file, nothing of them on stdout.
+        config: with micro_batch, which the line about memory names.
+        resume: go on from the last good checkpoint, if there is one.
+
+    Raises:
+        InputError: see `checkpoints.explained`.
+    """
     trainer.remove_callback(PrinterCallback)
-    trainer.add_callback(Log(log))
+    trainer.add_callback(Log(out / "log.jsonl"))
+    runs = Path(trainer.args.output_dir)
+    last = last_good(runs) if resume else None
+    with explained(runs, config.micro_batch):
+        result = trainer.train(resume_from_checkpoint=str(last) if last else None)
+        yield {
+            "steps": trainer.state.global_step,
+            "seconds": round(result.metrics["train_runtime"], 1),
+            "loss": round(result.training_loss, 4),
+        }
 
 
 class Log(TrainerCallback):  # type: ignore[misc]

@@ -87,7 +87,7 @@ def dpo(
     trainer = DPOTrainer(
         model=model, args=settings, train_dataset=Dataset.from_list(rows), processing_class=base.tokenizer
     )
-    figures = _train(trainer, base, out, runs, config, resume, {"pairs": len(pairs)})
+    figures = _train(trainer, base, out, config, resume, {"pairs": len(pairs)})
     margins = [line["rewards/accuracies"] for line in trainer.state.log_history if "rewards/accuracies" in line]
     return figures | {"margins_right": margins[-1] if margins else None}
 
@@ -145,7 +145,7 @@ def grpo(
         model=model, reward_funcs=rewards, args=settings, train_dataset=Dataset.from_list(rows),
         processing_class=base.tokenizer,
     )  # fmt: skip
-    figures = _train(trainer, base, out, runs, config, resume, {"questions": len(rows)})
+    figures = _train(trainer, base, out, config, resume, {"questions": len(rows)})
     seen = [line["reward"] for line in trainer.state.log_history if "reward" in line]
     return figures | {"reward": seen[-1] if seen else None}
 
@@ -158,10 +158,7 @@ def _start(source: str, out: Path, config: PreferConfig) -> tuple[Base, Any, Pat
         raise InputError("preference training is for causal models", hint="fine-tune T5 with train sft")
     base.tokenizer.backend_tokenizer.encode_special_tokens = False
     model = checkpoints.load_model(base, precision=config.precision)
-    adapted = checkpoints.adapted(
-        model, rank=config.rank, alpha=config.alpha, dropout=config.dropout, modules=config.modules, seed=config.seed
-    )
-    return base, adapted, runs
+    return base, checkpoints.adapted(model, config), runs
 
 
 def _prompt(base: Base, question: str, context: str | None) -> str:
@@ -183,21 +180,11 @@ def _prompt(base: Base, question: str, context: str | None) -> str:
 
 
 def _train(
-    trainer: Any, base: Base, out: Path, runs: Path, config: PreferConfig, resume: bool, counts: dict[str, int]
+    trainer: Any, base: Base, out: Path, config: PreferConfig, resume: bool, counts: dict[str, int]
 ) -> dict[str, Any]:
-    from dnc_edge.train.loop import watched
+    from dnc_edge.train.loop import trained
 
-    watched(trainer, out / "log.jsonl")
-    last = checkpoints.last_good(runs) if resume else None
-    with checkpoints.explained(runs, config.micro_batch):
-        result = trainer.train(resume_from_checkpoint=str(last) if last else None)
-        figures: dict[str, Any] = {
-            **counts,
-            "steps": trainer.state.global_step,
-            "seconds": round(result.metrics["train_runtime"], 1),
-            "loss": round(result.training_loss, 4),
-        }
-        if trainer.is_world_process_zero():
-            facts = {"prefer": asdict(config), "figures": figures}
-            checkpoints.save(trainer.model, base, out, facts, ())
+    with trained(trainer, out, config, resume=resume) as figures:
+        figures |= counts
+        checkpoints.save(trainer, base, out, {"prefer": asdict(config), "figures": figures}, ())
     return figures

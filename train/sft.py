@@ -133,7 +133,7 @@ def sft(
     import torch
     from transformers import EarlyStoppingCallback, Seq2SeqTrainingArguments
 
-    from dnc_edge.train.loop import arguments, watched
+    from dnc_edge.train.loop import arguments, trained
 
     runs = out / "runs"
     runs.mkdir(parents=True, exist_ok=True)
@@ -144,10 +144,7 @@ def sft(
     say(", ".join(f"{count:,} {why}" for why, count in counts.items()))
     model = checkpoints.load_model(base, precision=config.precision, quantized=config.method == "qlora")
     if config.method != "full":
-        model = checkpoints.adapted(
-            model, rank=config.rank, alpha=config.alpha, dropout=config.dropout, modules=config.modules,
-            seed=config.seed, quantized=config.method == "qlora",
-        )  # fmt: skip
+        model = checkpoints.adapted(model, config, quantized=config.method == "qlora")
     evaluates = bool(validation) and config.role != "solve"
     kind: Any
     shape: dict[str, Any] = {}
@@ -160,27 +157,20 @@ def sft(
         shape = {"max_length": config.max_length, "packing": config.packing}
     settings = arguments(kind, runs, config, examples=len(made), evaluates=evaluates, **shape)
     trainer = _trainer(base, model, settings, made, validation if evaluates else [])
-    watched(trainer, out / "log.jsonl")
     if evaluates:
         trainer.add_callback(EarlyStoppingCallback(config.patience))
-    last = checkpoints.last_good(runs) if resume else None
-    with checkpoints.explained(runs, config.micro_batch):
-        result = trainer.train(resume_from_checkpoint=str(last) if last else None)
-        figures = {
+    with trained(trainer, out, config, resume=resume) as figures:
+        figures |= {
             "used": dict(counts),
             "held_out": sum(map(held_out, demonstrations)),
-            "steps": trainer.state.global_step,
-            "seconds": round(result.metrics["train_runtime"], 1),
-            "loss": round(result.training_loss, 4),
             "plan_f1": trainer.state.best_metric,
             "base": base.checkpoint.name,
             "torch": torch.__version__,
             "data": dict(Counter(demonstration.source for demonstration in training)),
             "data_sha256": checkpoints.fingerprint(training),
         }
-        if trainer.is_world_process_zero():
-            facts = {"sft": asdict(config), "figures": figures, "data": figures["data"]}
-            checkpoints.save(trainer.model, base, out, facts, figures["data"])
+        facts = {"sft": asdict(config), "figures": figures, "data": figures["data"]}
+        checkpoints.save(trainer, base, out, facts, figures["data"])
     return figures
 
 

@@ -84,7 +84,7 @@ def stepwise(
     """
     from transformers import Trainer, TrainingArguments
 
-    from dnc_edge.train.loop import arguments, watched
+    from dnc_edge.train.loop import arguments, trained
 
     runs = out / "runs"
     runs.mkdir(parents=True, exist_ok=True)
@@ -110,23 +110,11 @@ def stepwise(
         train_dataset=rows,
         data_collator=lambda batch: collated(batch, base),
     )
-    watched(trainer, out / "log.jsonl")
-    last = checkpoints.last_good(runs) if resume else None
-    with checkpoints.explained(runs, config.micro_batch):
-        result = trainer.train(resume_from_checkpoint=str(last) if last else None)
-        accuracy = predicted(trainer.model, base, test, config)
-        figures = {
-            "examples": len(rows),
-            "steps": trainer.state.global_step,
-            "seconds": round(result.metrics["train_runtime"], 1),
-            "loss": round(result.training_loss, 4),
-            "accuracy": asdict(accuracy),
-        }
+    with trained(trainer, out, config, resume=resume) as figures:
+        figures |= {"examples": len(rows), "accuracy": asdict(predicted(trainer.model, base, test, config))}
         data = {f"distilling_step_by_step/{config.task}": len(rows)}
-        if trainer.is_world_process_zero():
-            checkpoints.save(
-                trainer.model, base, out, {"stepwise": asdict(config), "figures": figures, "data": data}, data
-            )
+        facts = {"stepwise": asdict(config), "figures": figures, "data": data}
+        checkpoints.save(trainer, base, out, facts, data)
     return figures
 
 
