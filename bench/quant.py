@@ -31,8 +31,7 @@ from dnc_edge.tasks import Task, stats
 from dnc_edge.tasks.plans import figures, score
 from dnc_edge.types import Question, record_key
 
-# How a row's plans are judged one by one; the first is what levels are compared by.
-METRICS = ("f1", "count_difference", "unsupported")
+# Questions on which logits are compared and speed is measured.
 COMPARED = 200
 
 

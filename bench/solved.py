@@ -54,7 +54,7 @@ def solved(task: Task, edge: Edge, *, jobs: int = 8, tick: Callable[[int], None]
         "stages": {stage: totals([r.usage[stage] for r in answered if stage in r.usage]) for stage in STAGES},
         # Of its own requests: a question that waited for its turn was no slower to answer.
         "seconds": [round(sum(usage.seconds for usage in record.usage.values()), 4) for record in answered],
-        "cost_usd": _sum([record.cost_usd for record in answered]),
+        "cost_usd": sum((usage for record in answered for usage in record.usage.values()), Usage()).cost_usd,
     }
 
 
@@ -70,8 +70,3 @@ def totals(usages: list[Usage]) -> dict[str, Any]:
         "seconds": round(whole.seconds, 3),
         "cost_usd": whole.cost_usd,
     }
-
-
-def _sum(costs: list[float | None]) -> float | None:
-    known = [cost for cost in costs if cost is not None]
-    return sum(known) if len(known) == len(costs) else None

@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dnc_edge.batch.estimate import SAMPLE, estimate
+from dnc_edge.batch.estimate import estimate, sample
 from dnc_edge.bench.folder import claim, write
 from dnc_edge.bench.machine import machine
 from dnc_edge.bench.solved import STAGES, solved
@@ -171,12 +171,11 @@ def measured(row: System, answered: Mapping[str, Any]) -> dict[str, Any]:
 
 def dry_run(task: Task, rows: Sequence[System], gate: Gate) -> dict[str, Any]:
     """What the rows would cost, from a sample, without sending a request."""
-    step = max(1, len(task.problems) // SAMPLE)
-    sample = [Question(p.question, p.context, p.id) for p in task.problems[::step][:SAMPLE]]
+    some = sample([Question(p.question, p.context, p.id) for p in task.problems])
     expected: dict[str, Any] = {}
     for row in rows:
         with Edge(gate=gate, prices=gate.prices, **row.settings) as edge:
-            expected[row.label] = estimate(sample, len(task.problems), edge).to_dict()
+            expected[row.label] = estimate(some, len(task.problems), edge).to_dict()
     known = [one["expected_usd"] for one in expected.values()]
     return {"rows": expected, "expected_usd": None if None in known else sum(known)}
 

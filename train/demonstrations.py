@@ -82,11 +82,11 @@ def _demonstration(fields: dict[str, Any]) -> Demonstration:
     return made
 
 
-def write(path: Path, demonstrations: Iterable[Demonstration]) -> int:
-    """Write JSONL; returns how many."""
+def write(path: Path, records: Iterable[Any]) -> int:
+    """Write demonstrations, or what else is a dataclass, as JSONL; returns how many."""
     count = 0
     with path.open("w", encoding="utf-8") as out:
-        for demonstration in demonstrations:
-            out.write(json.dumps(asdict(demonstration), ensure_ascii=False) + "\n")
+        for record in records:
+            out.write(json.dumps(asdict(record), ensure_ascii=False) + "\n")
             count += 1
     return count

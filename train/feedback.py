@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dnc_edge.errors import InputError
-from dnc_edge.tasks import own
-from dnc_edge.tasks.problem import Problem
+from dnc_edge.tasks.own import same_answer
 from dnc_edge.train.demonstrations import Demonstration, half
 from dnc_edge.train.sampling import sampled
 
@@ -80,9 +79,7 @@ def feedback(
         part = out.with_name(f"{out.stem}.solver-{number + 1}.jsonl")
         settings: dict[str, Any] = {"student": student, "solver": solver, "temperature": temperature}
         for _, record in sampled(asked, part, settings, samples=samples, gate=gate, jobs=jobs, tell=tell):
-            question = gold[record.id]
-            problem = Problem(question.id, question.question, question.answer or "")
-            solved = own.scores(record.answer, problem)["accuracy"] == 1
+            solved = same_answer(record.answer, gold[record.id].answer or "")
             plan = record.subquestions or ()
             tried.append(Tried(record.id, record.question, record.context, plan, record.plan_logprob or 0.0, solved))
     return tried
@@ -103,10 +100,6 @@ def preferences(tried: Iterable[Tried]) -> list[Preference]:
         if right and wrong:
             pairs.append(Preference(id, right.question, right.context, right.subquestions, wrong.subquestions))
     return pairs
-
-
-def write(path: Path, pairs: Iterable[Preference]) -> None:
-    path.write_text("".join(json.dumps(asdict(pair), ensure_ascii=False) + "\n" for pair in pairs), encoding="utf-8")
 
 
 def read(path: Path) -> list[Preference]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 from collections import Counter
@@ -49,13 +50,18 @@ class FrozenSides:
 
     def __init__(self, questions: Iterable[str]) -> None:
         self.questions = frozenset(normalise(question) for question in questions)
-        self._sizes: list[int] = []
-        self._holders: dict[tuple[str, ...], list[int]] = {}
+
+    @functools.cached_property
+    def _index(self) -> tuple[list[int], dict[tuple[str, ...], list[int]]]:
+        """How many runs of words each question has, and which questions hold a run; only `leak` needs it."""
+        sizes: list[int] = []
+        holders: dict[tuple[str, ...], list[int]] = {}
         for number, question in enumerate(sorted(self.questions)):
             own = shingles(question)
-            self._sizes.append(len(own))
+            sizes.append(len(own))
             for shingle in own:
-                self._holders.setdefault(shingle, []).append(number)
+                holders.setdefault(shingle, []).append(number)
+        return sizes, holders
 
     @classmethod
     def load(cls) -> FrozenSides:
@@ -68,7 +74,7 @@ class FrozenSides:
         return normalise(demonstration.question) in self.questions
 
     def leak(self, demonstration: Demonstration) -> str | None:
-        """ "exactly" or "nearly" where the question is on a test side; nearly: most runs of five words are shared.
+        """Whether the question is on a test side "exactly" or "nearly" (most runs of five words shared), or None.
 
         Questions over a passage are told apart by their passages, however alike they are asked.
         """
@@ -76,10 +82,11 @@ class FrozenSides:
             return "exactly"
         if demonstration.context is not None:
             return None
+        sizes, holders = self._index
         own = shingles(demonstration.question)
-        shared = Counter(number for shingle in own for number in self._holders.get(shingle, ()))
+        shared = Counter(number for shingle in own for number in holders.get(shingle, ()))
         for number, count in shared.most_common(1):
-            if count / (len(own) + self._sizes[number] - count) >= NEAR:
+            if count / (len(own) + sizes[number] - count) >= NEAR:
                 return "nearly"
         return None
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from dnc_edge.errors import DataMissing, UsageError
 from dnc_edge.parse import own_part
 from dnc_edge.tasks import files
+from dnc_edge.tasks.commonsenseqa import asked
 
 _ROOT = "distilling_step_by_step"
 _ANSWER = re.compile(r"(?:[Ss]o )?[Tt]he answer is\s*|^Answer:\s*", re.MULTILINE)
@@ -55,9 +56,8 @@ def commonsenseqa(side: str) -> Iterator[Labelled]:
     rows = list(files.read_jsonl(f"{_ROOT}/cqa/cqa_{side}.json"))
     for row, reply in zip(rows, _replies("cqa", side), strict=True):
         rationale, label = split_reply(reply)
-        question = f"{row['question'].strip()}\nChoices: {', '.join(row['choices'])}"
         chosen = re.sub(r"^\([a-e]\)\s*", "", label)
-        yield Labelled(f"commonsenseqa-{row['id']}", question, row["answer"], rationale, chosen)
+        yield Labelled(f"commonsenseqa-{row['id']}", asked(row), row["answer"], rationale, chosen)
 
 
 def _inference(task: str) -> Callable[[str], Iterator[Labelled]]:

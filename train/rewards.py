@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING
 from dnc_edge.edge import Edge
 from dnc_edge.errors import BudgetReached, DncError
 from dnc_edge.runner.store import Store
-from dnc_edge.tasks import own
-from dnc_edge.tasks.problem import Problem
+from dnc_edge.tasks.own import same_answer
 from dnc_edge.train.demonstrations import half
 from dnc_edge.train.prefer import Reward
 from dnc_edge.types import Question
@@ -40,6 +39,6 @@ def solver_reward(solvers: Sequence[str], gate: Gate, replies: Path) -> Generato
                 raise
             except DncError:
                 return 0.0
-            return own.scores(record.answer, Problem("", question, gold))["accuracy"]
+            return float(same_answer(record.answer, gold))
 
         yield reward

@@ -14,8 +14,7 @@ from typing import Literal
 
 from dnc_edge.errors import InputError
 from dnc_edge.parse import final_answer, fold, without_repeats
-from dnc_edge.tasks import own
-from dnc_edge.tasks.problem import Problem
+from dnc_edge.tasks.own import same_answer
 from dnc_edge.train.demonstrations import SAMPLE, Demonstration
 from dnc_edge.train.leakage import FrozenSides
 
@@ -109,6 +108,5 @@ def missed(demonstration: Demonstration) -> str | None:
         return "no gold answer to judge by"
     if demonstration.solution is None:
         return "no solution to judge by"
-    problem = Problem(demonstration.id, demonstration.question, demonstration.answer)
-    reached = own.scores(final_answer(demonstration.solution), problem)["accuracy"] == 1
+    reached = same_answer(final_answer(demonstration.solution), demonstration.answer)
     return None if reached else "solution misses the answer"

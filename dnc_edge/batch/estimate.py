@@ -40,6 +40,11 @@ class Estimate:
         return asdict(self)
 
 
+def sample(questions: Sequence[Question]) -> Sequence[Question]:
+    """Some of many questions, evenly spread."""
+    return questions[:: max(1, len(questions) // SAMPLE)][:SAMPLE]
+
+
 def estimate(questions: Sequence[Question], total: int, edge: Edge) -> Estimate:
     """Estimate `total` questions by some of them.
 

@@ -141,12 +141,11 @@ def batch(
 
 
 def _estimate(questions: list[Any], edge: Any) -> None:
-    from dnc_edge.batch.estimate import SAMPLE, estimate
+    from dnc_edge.batch.estimate import estimate, sample
 
     if not questions:
         raise InputError("there is no question")
-    step = max(1, len(questions) // SAMPLE)
-    output.print_json(estimate(questions[::step][:SAMPLE], len(questions), edge).to_dict(), indent=2)
+    output.print_json(estimate(sample(questions), len(questions), edge).to_dict(), indent=2)
 
 
 def _summary(progress: Progress, passed_over: int, target: Path | None, as_json: bool) -> None:

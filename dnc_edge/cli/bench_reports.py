@@ -63,7 +63,6 @@ def quant(
     options.require("rouge_score", "scipy", "matplotlib", "jinja2", extra="bench")
     options.require("llama_cpp", extra="gguf")
     from dnc_edge.bench import quant as bench
-    from dnc_edge.bench.report import report, section, table_text
     from dnc_edge.bench.solved import solved
     from dnc_edge.edge import Edge
     from dnc_edge.runner.gate import Gate
@@ -96,12 +95,7 @@ def quant(
     finally:
         if store:
             store.close()
-    page = report([result], out)
-    if json:
-        output.print_json(result)
-    else:
-        output.print_text(table_text(section(result)))
-        output.note(f"wrote {page}")
+    _show(result, out, json)
 
 
 def replay(
@@ -144,16 +138,9 @@ def compare(
     """
     options.require("rouge_score", "scipy", "matplotlib", "jinja2", extra="bench")
     from dnc_edge.bench.compare import compare as paired
-    from dnc_edge.bench.compare import section
-    from dnc_edge.bench.report import report, table_text
 
     result = paired(first, second, metric=metric)
-    if out is not None:
-        output.note(f"wrote {report([result], out)}")
-    if json:
-        output.print_json(result)
-    else:
-        output.print_text(table_text(section(result)))
+    _show(result, out, json)
 
 
 def tradeoff(
@@ -196,7 +183,6 @@ def tradeoff(
     from dnc_edge.bench import tradeoff as bench
     from dnc_edge.bench.fractions import NAME, fractions
     from dnc_edge.bench.papers import CONFIGS, Models
-    from dnc_edge.bench.report import report, section, table_text
     from dnc_edge.runner.gate import Gate
 
     known = (*CONFIGS, NAME)
@@ -229,11 +215,19 @@ def tradeoff(
         result = bench.tradeoff(
             chosen, rows, out, gate=gate, jobs=jobs, name=config, claimed=claimed, say=output.note, tick=_tick
         )
-    page = report([result], out)
+    _show(result, out, json)
+
+
+def _show(result: dict[str, Any], out: Path | None, json: bool) -> None:
+    """Write a result's report, if there is a folder for it, and print the result."""
+    from dnc_edge.bench.report import report, section, table_text
+
+    page = None if out is None else report([result], out)
     if json:
         output.print_json(result)
-    else:
-        output.print_text(table_text(section(result)))
+        return
+    output.print_text(table_text(section(result)))
+    if page:
         output.note(f"wrote {page}")
 
 

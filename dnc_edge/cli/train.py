@@ -271,6 +271,7 @@ def prefer(
     _free(out, resume, force)
     require(*PACKAGES, extra="train")
     from dnc_edge.runner.gate import Gate
+    from dnc_edge.train import demonstrations as records
     from dnc_edge.train import feedback, rewards
     from dnc_edge.train import prefer as train
     from dnc_edge.train.recipes import load
@@ -295,7 +296,7 @@ def prefer(
             temperature=config.temperature, jobs=jobs, tell=tell,
         )  # fmt: skip
     found = feedback.preferences(tried)
-    feedback.write(out / "pairs.jsonl", found)
+    records.write(out / "pairs.jsonl", found)
     output.note(f"{len(tried)} plans, {sum(one.solved for one in tried)} solved; {len(found)} pairs")
     output.print_json(train.dpo(found, source, out, config, resume=resume))
 

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from dnc_edge.tasks import files
 from dnc_edge.tasks.problem import Problem, plain
 
 
+def asked(row: Mapping[str, Any]) -> str:
+    """A row's question, its choices on a line of their own; trained on and asked alike."""
+    return f"{row['question'].strip()}\nChoices: {', '.join(row['choices'])}"
+
+
 def load() -> list[Problem]:
-    """The test questions in order, the choices on a line of their own.
+    """The test questions in order.
 
     Raises:
         DataMissing: the data set is not there.
@@ -15,7 +23,7 @@ def load() -> list[Problem]:
     return [
         Problem(
             f"commonsenseqa-{row['id']}",
-            f"{row['question'].strip()}\nChoices: {', '.join(row['choices'])}",
+            asked(row),
             row["answer"],
             choices=tuple(row["choices"]),
         )

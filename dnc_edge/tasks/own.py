@@ -9,7 +9,7 @@ from typing import Any
 
 from dnc_edge import parse
 from dnc_edge.errors import InputError
-from dnc_edge.tasks.problem import Problem, number_scores, plain
+from dnc_edge.tasks.problem import Problem, plain, same_number
 
 COLUMNS = ("question", "answer", "context", "id", "plan")
 
@@ -50,8 +50,13 @@ def load(path: Path, columns: Mapping[str, str]) -> list[Problem]:
     return problems
 
 
+def same_answer(answer: str | None, gold: str) -> bool:
+    """Whether two final answers are the same: as numbers where gold is one, else as normalised text."""
+    if parse.number(gold) is not None and not any(c.isalpha() for c in gold):
+        return same_number(answer, gold)
+    return plain(answer or "") == plain(gold)
+
+
 def scores(answer: str | None, problem: Problem) -> dict[str, float]:
-    """Accuracy: as numbers where gold is one, else as normalised text."""
-    if parse.number(problem.answer) is not None and not any(c.isalpha() for c in problem.answer):
-        return number_scores(answer, problem)
-    return {"accuracy": float(plain(answer or "") == plain(problem.answer))}
+    """Accuracy, see `same_answer`."""
+    return {"accuracy": float(same_answer(answer, problem.answer))}
