@@ -105,11 +105,7 @@ class Edge:
         """
         asked = question if isinstance(question, Question) else Question(question, context)
         check_question(asked)
-        pipeline = self.pipeline(decompose=plan is None, solve=solve)
-        if pipeline.solver and not pipeline.solver.small:
-            # The SDK's import and the TLS set-up run while the student decodes.
-            threading.Thread(target=_quietly, args=(pipeline.solver.prepare,), daemon=True).start()
-        yield from pipeline.stream(asked, plan)
+        yield from self.pipeline(decompose=plan is None, solve=solve).stream(asked, plan)
 
     def pipeline(self, *, decompose: bool = True, solve: bool = True) -> Pipeline:
         """The strategy with its parts, made now."""
@@ -119,11 +115,15 @@ class Edge:
         strategy = settings.strategy if solve else "static"
         if solve and settings.decomposer == "none":
             strategy = "single"
+        solver = self.solver if solve else None
+        if solver and not solver.small:
+            # The SDK's import and the TLS set-up run while the student loads and decodes.
+            threading.Thread(target=_quietly, args=(solver.prepare,), daemon=True).start()
         return Pipeline(
             # Settings are checked against these choices when they are merged.
             strategy=strategy,  # type: ignore[arg-type]
             decomposer=self.decomposer if decompose and strategy != "single" else None,
-            solver=self.solver if solve else None,
+            solver=solver,
             mode=settings.mode,  # type: ignore[arg-type]
             prices=self.prices,
         )

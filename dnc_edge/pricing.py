@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from typing import Literal
 
@@ -53,6 +54,12 @@ class Prices:
         if self.remote is not None:
             return "as given"
         import datetime
-        from importlib.metadata import version
 
-        return f"{datetime.date.today().isoformat()} (genai-prices {version('genai-prices')})"
+        return f"{datetime.date.today().isoformat()} (genai-prices {_table_version()})"
+
+
+@functools.cache
+def _table_version() -> str:
+    from importlib.metadata import version
+
+    return version("genai-prices")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from dnc_edge.errors import DncError, InputError
@@ -144,8 +144,11 @@ class Record:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values in the documented order."""
-        values = asdict(self)
-        return {name: values[name] for name in RECORD_FIELDS}
+        # By hand: `asdict` copies every value deeply, which a batch feels.
+        values = {name: getattr(self, name) for name in RECORD_FIELDS}
+        values["usage"] = {stage: dict(vars(usage)) for stage, usage in self.usage.items()}
+        values["error"] = dict(vars(self.error)) if self.error else None
+        return values
 
     def to_json(self) -> str:
         return json.dumps(self.to_dict(), ensure_ascii=False)

@@ -19,7 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dnc_edge.batch import inputs, outputs
-from dnc_edge.batch.batch import Progress, batch, records
+from dnc_edge.batch.batch import Progress, batch, purse_path, records
 from dnc_edge.edge import Edge
 from dnc_edge.errors import BudgetReached, DncError, InputError, RecordsFailed, UsageError
 from dnc_edge.pricing import Prices
@@ -219,10 +219,12 @@ def test_the_cap_stops_the_run_and_a_higher_one_goes_on(tmp_path: Path) -> None:
     with Counting() as server:
 
         def run(cap: float) -> Progress:
-            gate = Gate(PRICED, max_cost=cap)
-            with Edge(
-                solver=f"{server.address}#m", decomposer="trivial", prices=PRICED, gate=gate, max_tokens=100
-            ) as edge:
+            with (
+                Gate(PRICED, max_cost=cap, purse=purse_path(out)) as gate,
+                Edge(
+                    solver=f"{server.address}#m", decomposer="trivial", prices=PRICED, gate=gate, max_tokens=100
+                ) as edge,
+            ):
                 return batch(questions(30), out, edge, jobs=3)
 
         with pytest.raises(BudgetReached):
@@ -234,6 +236,28 @@ def test_the_cap_stops_the_run_and_a_higher_one_goes_on(tmp_path: Path) -> None:
         progress = run(1.0)
         assert progress.kept >= some and progress.before > 0
         assert len(read_records(out)) == 30 and len(server.requests) == 30
+
+
+def test_the_cap_counts_what_was_in_flight_at_every_kill(tmp_path: Path) -> None:
+    source = write_questions(tmp_path / "q.jsonl", questions(700))
+    cap, charge = 0.04, 70 / 1e6
+    with Counting(delay=0.05) as server:
+        line = [sys.executable, "-m", "dnc_edge", "batch", str(source), "-o", str(tmp_path / "out.jsonl")]
+        line += ["--decomposer", "trivial", "--solver", f"{server.address}#m", "--jobs", "8"]
+        line += ["--price", "1", "1", "--max-tokens", "64", "--max-cost", str(cap)]
+        before = 0
+        for _ in range(8):
+            process = subprocess.Popen(line, stderr=subprocess.DEVNULL)
+            while len(server.requests) == before and process.poll() is None:
+                time.sleep(0.002)
+            # The first requests are with the server, and no reply is there yet.
+            process.kill()
+            process.wait(timeout=60)
+            before = len(server.requests)
+        lost = server.charged
+        assert subprocess.run(line, stderr=subprocess.DEVNULL, check=False).returncode == BudgetReached.exit_code
+        assert server.charged * charge <= cap
+        assert lost >= 8 and server.charged > lost
 
 
 def test_a_server_that_goes_down_leaves_what_was_done(tmp_path: Path) -> None:

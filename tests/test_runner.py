@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import random
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dnc_edge.endpoint import Endpoint
@@ -18,6 +19,7 @@ from dnc_edge.errors import BudgetReached, InputError, SolverError, UsageError
 from dnc_edge.pricing import Prices
 from dnc_edge.runner.gate import MOST_FAILURES, Gate, bound
 from dnc_edge.runner.journal import Journal, Reader
+from dnc_edge.runner.purse import Purse
 from dnc_edge.runner.run import run
 from dnc_edge.runner.store import Store, StoredChat
 from dnc_edge.types import Usage
@@ -262,3 +264,39 @@ def test_a_cap_holds_against_any_server(tmp_path: Path) -> None:
                 list(run(iter(range(10_000)), ask, jobs=8))
             assert server.charged * 70 / 1e6 <= cap
             assert gate.spent + gate.lost + gate.in_flight <= cap + 1e-12
+
+
+@given(
+    st.lists(
+        st.tuples(st.floats(1e-6, 1.0), st.sampled_from(["settled", "uncharged", "open"]), st.booleans()), max_size=30
+    )
+)
+@settings(max_examples=50, deadline=None)
+def test_a_purse_keeps_every_promise_over_any_number_of_runs(attempts: list[tuple[float, str, bool]]) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "spent"
+        purse = Purse(path)
+        spent = lost = 0.0
+        for reserved, ending, reopened in attempts:
+            attempt = purse.reserve(reserved)
+            if ending == "open":
+                lost += reserved
+            else:
+                cost = reserved / 2 if ending == "settled" else 0.0
+                purse.settle(attempt, cost)
+                spent += cost
+            if reopened:
+                purse.close()
+                purse = Purse(path)
+        purse.close()
+        assert path.exists() == bool(attempts)
+        again = Purse(path)
+        assert again.spent == pytest.approx(spent) and again.lost == pytest.approx(lost)
+        again.close()
+
+
+def test_nothing_is_sent_that_a_purse_cannot_note(tmp_path: Path) -> None:
+    gate = Gate(PRICED, max_cost=1.0, purse=tmp_path / "no" / "spent")
+    with pytest.raises(InputError, match="cannot write"):
+        gate.admit(Endpoint("m", base_url="http://127.0.0.1:1/v1"), BODY, MESSAGES)
+    assert gate.in_flight == 0

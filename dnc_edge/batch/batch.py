@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass, field, replace
@@ -16,7 +17,7 @@ from dnc_edge.decomposers import PlannedDecomposer, StudentDecomposer
 from dnc_edge.edge import Edge
 from dnc_edge.errors import DncError, InputError, RecordsFailed, UsageError
 from dnc_edge.pipeline import Pipeline
-from dnc_edge.runner.gate import HOPELESS, Gate
+from dnc_edge.runner.gate import HOPELESS
 from dnc_edge.runner.journal import Journal, Reader
 from dnc_edge.runner.run import run
 from dnc_edge.solvers import FallbackSolver, LocalSolver
@@ -24,6 +25,8 @@ from dnc_edge.types import Finished, Plan, Question, Record
 
 # Questions that are planned before they are solved, where one engine does both.
 WINDOW = 32
+# Threads take turns so often while plans are decoded beside requests.
+SWITCH_SECONDS = 1e-4
 # Errors that say nothing of a question: the run ends, and the question is still to be asked.
 ENDING = frozenset({"budget", "solver_down"}) | HOPELESS
 
@@ -125,8 +128,7 @@ def batch(
         progress = Progress(ledger.total)
         if journal:
             progress.before = ledger.enter(journal)
-            if edge.gate:
-                edge.gate.spent += progress.before
+        paid = edge.gate.spent if edge.gate else 0.0
         failure: BaseException | None = None
         tell(progress)
         pipeline = edge.pipeline(solve=solve)
@@ -138,7 +140,7 @@ def batch(
                     place = journal.append(line)
                     ledger.put(record.id, record.key, place, failed=record.error is not None)
                 emit(line)
-                _count(progress, record, edge.gate)
+                _count(progress, record, edge.gate.spent - paid if edge.gate else 0.0)
                 tell(progress)
         except (DncError, KeyboardInterrupt) as error:
             failure = error
@@ -161,6 +163,10 @@ def store_path(out: Path) -> Path:
     return out.with_name(out.name + ".replies")
 
 
+def purse_path(out: Path) -> Path:
+    return out.with_name(out.name + ".spent")
+
+
 def _todo(ledger: Ledger, pipeline: Any, progress: Progress, *, retry_failed: bool) -> Iterator[Question]:
     for question in ledger.questions():
         done = ledger.done(question.id or "")
@@ -170,7 +176,7 @@ def _todo(ledger: Ledger, pipeline: Any, progress: Progress, *, retry_failed: bo
             yield question
 
 
-def _count(progress: Progress, record: Record, gate: Gate | None) -> None:
+def _count(progress: Progress, record: Record, paid: float) -> None:
     progress.done += 1
     progress.failed += record.error is not None
     progress.output_tokens += sum(usage.output_tokens for usage in record.usage.values())
@@ -178,8 +184,7 @@ def _count(progress: Progress, record: Record, gate: Gate | None) -> None:
         progress.unpriced = True
     else:
         progress.spent += record.cost_usd
-    if gate and gate.spent - progress.before > progress.spent:
-        progress.spent = gate.spent - progress.before
+    progress.spent = max(progress.spent, paid)
 
 
 def _write(out: Path, ledger: Ledger, *, in_input_order: bool) -> int:
@@ -241,7 +246,19 @@ def records(questions: Iterable[Question], edge: Edge, *, solve: bool = True, jo
         while some := list(islice(source, WINDOW)):
             yield from run(list(decomposer.decompose_many(some)), work, jobs=jobs)
     else:
-        yield from run(planned, work, jobs=jobs)
+        with _eager_switches():
+            yield from run(planned, work, jobs=jobs)
+
+
+@contextlib.contextmanager
+def _eager_switches() -> Iterator[None]:
+    """Let the engine's thread have the interpreter soon after each decode: by default others keep it for 5 ms."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(SWITCH_SECONDS)
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(before)
 
 
 def _also_solves(pipeline: Pipeline) -> bool:

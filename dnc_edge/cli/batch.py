@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -70,7 +71,7 @@ def batch(
     """
     from dnc_edge.batch import inputs
     from dnc_edge.batch.batch import batch as run_batch
-    from dnc_edge.batch.batch import check_paths, store_path
+    from dnc_edge.batch.batch import check_paths, purse_path, store_path
     from dnc_edge.edge import Edge
     from dnc_edge.runner.gate import Gate
     from dnc_edge.runner.store import Store
@@ -81,7 +82,6 @@ def batch(
     target = None if out == "-" else Path(out)
     check_paths(source, target)
     prices = options.prices(price, local_price)
-    gate = Gate(prices, max_cost=max_cost, rpm=rpm, tpm=tpm)
     passed_over = 0
 
     def bad(error: InputError) -> None:
@@ -106,10 +106,13 @@ def batch(
         made = ray_batch(source, Path(out), own, columns=columns, solve=not plan_only, jobs=jobs, workers=workers)
         output.note(f"{made} records made; all of them are in {out}")
         return
-    # Replies of a question that needs several are kept one by one.
-    keeps = target is not None and not plan_only and not dry_run
-    store = Store(store_path(target)) if keeps and target else None
-    with Edge(prices=prices, solver_options=solver_options, slots=slots, gate=gate, store=store, **settings) as edge:
+    kept = None if dry_run else target
+    with (
+        Gate(prices, max_cost=max_cost, rpm=rpm, tpm=tpm, purse=purse_path(kept) if kept else None) as gate,
+        # Replies of a question that needs several are kept one by one.
+        contextlib.closing(Store(store_path(kept))) if kept and not plan_only else contextlib.nullcontext() as store,
+        Edge(prices=prices, solver_options=solver_options, slots=slots, gate=gate, store=store, **settings) as edge,
+    ):
         if dry_run:
             _estimate(list(questions), edge)
             return
@@ -134,8 +137,6 @@ def batch(
                     emit=print if out == "-" else lambda _: None,
                 )
             finally:
-                if store:
-                    store.close()
                 if progress:
                     _summary(progress, passed_over, target, json)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -70,31 +71,29 @@ def quant(
 
     chosen = _task(task, limit, seed, column)
     prices = options.prices(price, None)
-    gate = Gate(prices, max_cost=max_cost)
 
     def solve(directory: str, level: str, engine: str) -> dict[str, Any]:
         parts: dict[str, Any] = {"student": directory, "level": level, "engine": engine, "solver": solver}
-        with Edge(prices=prices, gate=gate, store=store, slots=slots, threads=threads, **parts) as edge:
+        with (
+            Gate(prices, max_cost=max_cost, purse=out / "spent") as gate,
+            contextlib.closing(Store(out / "replies")) as store,
+            Edge(prices=prices, gate=gate, store=store, slots=slots, threads=threads, **parts) as edge,
+        ):
             return solved(chosen, edge, jobs=jobs, tick=_tick)
 
-    store = Store(out / "replies") if solver else None
-    try:
-        result = bench.quant(
-            student,
-            chosen,
-            out,
-            levels=levels.split(",") if levels else None,
-            slots=slots,
-            threads=threads,
-            repeat=repeat,
-            solver=solver,
-            solve=solve if solver else None,
-            busy=busy,
-            say=output.note,
-        )
-    finally:
-        if store:
-            store.close()
+    result = bench.quant(
+        student,
+        chosen,
+        out,
+        levels=levels.split(",") if levels else None,
+        slots=slots,
+        threads=threads,
+        repeat=repeat,
+        solver=solver,
+        solve=solve if solver else None,
+        busy=busy,
+        say=output.note,
+    )
     _show(result, out, json)
 
 
@@ -193,7 +192,7 @@ def tradeoff(
             raise UsageError(f"{NAME} needs a model to train", hint="name one with --base")
         result = fractions(task or "svamp", base, out, limit=limit, say=output.note)
     else:
-        gate = Gate(options.prices(price, local_price), max_cost=max_cost, rpm=rpm)
+        prices = options.prices(price, local_price)
         named = CONFIGS.get(config or "")
         if named:
             models = {
@@ -209,12 +208,13 @@ def tradeoff(
         rows = [replace(row, settings={**row.settings, **common}) for row in rows]
         chosen = _task(task or (named.task if named else "gsm8k"), limit, seed, column)
         if dry_run:
-            output.print_json(bench.dry_run(chosen, rows, gate), indent=2)
+            output.print_json(bench.dry_run(chosen, rows, Gate(prices)), indent=2)
             return
         claimed = named.claim if named else None
-        result = bench.tradeoff(
-            chosen, rows, out, gate=gate, jobs=jobs, name=config, claimed=claimed, say=output.note, tick=_tick
-        )
+        with Gate(prices, max_cost=max_cost, rpm=rpm, purse=out / "spent") as gate:
+            result = bench.tradeoff(
+                chosen, rows, out, gate=gate, jobs=jobs, name=config, claimed=claimed, say=output.note, tick=_tick
+            )
     _show(result, out, json)
 
 

@@ -116,6 +116,7 @@ def demos(
 
       dnc-edge train demos demos.jsonl --data gsm8k --teacher openai:gpt-4o-mini --max-cost 5
     """
+    from dnc_edge.batch.batch import purse_path
     from dnc_edge.runner.gate import Gate
     from dnc_edge.train import demonstrations as records
     from dnc_edge.train.demos import demos as ask
@@ -127,9 +128,11 @@ def demos(
         return
     if samples > 1 and not temperature:
         raise UsageError("several samples of a question are all alike without a temperature", hint="--temperature 0.7")
-    gate = Gate(options.prices(price, None), max_cost=max_cost, rpm=rpm)
     settings = {"temperature": temperature, "max_tokens": max_tokens}
-    with output.watching() as tell:
+    with (
+        Gate(options.prices(price, None), max_cost=max_cost, rpm=rpm, purse=purse_path(out)) as gate,
+        output.watching() as tell,
+    ):
         count = ask(
             shown,
             teacher,
@@ -278,7 +281,7 @@ def prefer(
     from dnc_edge.train.sources import gather
 
     config = load(recipe, "prefer", train.PreferConfig, _given(set_))
-    source, gate = _base(base, recipe), Gate(options.prices(price, None), max_cost=max_cost)
+    source, prices = _base(base, recipe), options.prices(price, None)
     if pairs is not None:
         output.print_json(train.dpo(feedback.read(pairs), source, out, config, resume=resume))
         return
@@ -287,10 +290,13 @@ def prefer(
     shown = [d for d in gather(data or _recipe(recipe, "data") or ["gsm8k"]) if d.answer is not None][:limit]
     out.mkdir(parents=True, exist_ok=True)
     if config.method == "grpo":
-        with rewards.solver_reward(solver, gate, out / "replies") as reward:
+        with (
+            Gate(prices, max_cost=max_cost, purse=out / "spent") as gate,
+            rewards.solver_reward(solver, gate, out / "replies") as reward,
+        ):
             output.print_json(train.grpo(shown, source, out, config, reward, resume=resume))
         return
-    with output.watching() as tell:
+    with Gate(prices, max_cost=max_cost, purse=out / "spent") as gate, output.watching() as tell:
         tried = feedback.feedback(
             shown, student, solver, out / "feedback.jsonl", gate=gate, samples=config.samples,
             temperature=config.temperature, jobs=jobs, tell=tell,
@@ -328,11 +334,11 @@ def adapt(
     from dnc_edge.train.sft import SftConfig
 
     config = load(recipe, "sft", SftConfig, _given(set_))
-    gate = Gate(options.prices(price, None), max_cost=max_cost)
-    result = run(
-        list(inputs.read(source)), teacher, _base(base, recipe), out, config,
-        gate=gate, sides=_sides(), jobs=jobs, resume=resume, say=output.note,
-    )  # fmt: skip
+    with Gate(options.prices(price, None), max_cost=max_cost, purse=out / "spent") as gate:
+        result = run(
+            list(inputs.read(source)), teacher, _base(base, recipe), out, config,
+            gate=gate, sides=_sides(), jobs=jobs, resume=resume, say=output.note,
+        )  # fmt: skip
     output.print_json(result, indent=2)
 
 

@@ -2,7 +2,7 @@
 
 A reservation is made before an attempt is sent, for the most it can cost. A reply settles it at what it did
 cost; an attempt that may have been paid for without a usable reply keeps it. So what was spent, plus what is
-reserved, never exceeds the cap, whatever the server does.
+reserved, never exceeds the cap, whatever the server does, and with a purse over all runs, killed ones too.
 """
 
 from __future__ import annotations
@@ -12,10 +12,12 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dnc_edge.errors import BudgetReached, SolverError, UsageError
 from dnc_edge.pricing import Prices
+from dnc_edge.runner.purse import Purse
 from dnc_edge.types import Usage
 
 if TYPE_CHECKING:
@@ -51,6 +53,7 @@ class Ticket:
     gate: Gate
     endpoint: Endpoint
     reserved: float
+    attempt: int
 
     def settle(self, usage: Usage) -> None:
         """A complete reply came."""
@@ -64,17 +67,21 @@ class Ticket:
 
 
 class Gate:
-    """One for all endpoints of a run; called from any thread.
+    """One for all endpoints of a run; called from any thread. Use it in a `with` where it has a purse.
 
     Attributes:
         spent: dollars of replies. lost: kept for attempts that may have been charged. in_flight: reserved for
-            attempts under way.
+            attempts under way. The first two are over all runs of the purse.
 
     Args:
         prices: what a reply costs.
         max_cost: dollars that are never exceeded; None is no cap.
         rpm, tpm: requests and tokens a minute at most; None is no limit.
+        purse: file that keeps what was reserved and spent from run to run; None keeps nothing.
         clock, sleep: injectable.
+
+    Raises:
+        UsageError: another process spends from the purse.
     """
 
     def __init__(
@@ -84,12 +91,14 @@ class Gate:
         max_cost: float | None = None,
         rpm: int | None = None,
         tpm: int | None = None,
+        purse: Path | None = None,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self.prices = prices or Prices()
         self.max_cost, self.rpm, self.tpm = max_cost, rpm, tpm
-        self.spent, self.in_flight, self.lost = 0.0, 0.0, 0.0
+        self._purse = Purse(purse)
+        self.spent, self.in_flight, self.lost = self._purse.spent, 0.0, self._purse.lost
         self.replies = 0
         self._clock, self._sleep = clock, sleep
         self._changed = threading.Condition()
@@ -98,6 +107,12 @@ class Gate:
         self._not_before = 0.0
         self._failures = 0
         self._broken: SolverError | None = None
+
+    def __enter__(self) -> Gate:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._purse.close()
 
     def admit(self, endpoint: Endpoint, body: Mapping[str, Any], messages: Sequence[Mapping[str, str]]) -> Ticket:
         """Wait until an attempt may be sent.
@@ -115,13 +130,19 @@ class Gate:
                 hint="give one with --price INPUT OUTPUT (dollars per million tokens)",
             )
         self._reserve(worst)
-        ticket = Ticket(self, endpoint, worst)
         while (pause := self._pause(most.input_tokens + most.output_tokens)) > 0:
             self._sleep(pause)
             if self._broken:
                 self._release(worst)
                 raise self._broken
-        return ticket
+        return Ticket(self, endpoint, worst, self._promised(worst))
+
+    def _promised(self, worst: float) -> int:
+        try:
+            return self._purse.reserve(worst)
+        except BaseException:
+            self._release(worst)
+            raise
 
     def _reserve(self, worst: float) -> None:
         with self._changed:
@@ -163,6 +184,7 @@ class Gate:
             self._changed.notify_all()
 
     def settled(self, ticket: Ticket, cost: float) -> None:
+        self._purse.settle(ticket.attempt, cost)
         with self._changed:
             self.in_flight -= ticket.reserved
             self.spent += cost
@@ -171,9 +193,12 @@ class Gate:
             self._changed.notify_all()
 
     def failed(self, ticket: Ticket, error: SolverError | None) -> None:
+        charged = error is None or error.code not in UNCHARGED
+        if not charged:
+            self._purse.settle(ticket.attempt, 0.0)
         with self._changed:
             self.in_flight -= ticket.reserved
-            if error is None or error.code not in UNCHARGED:
+            if charged:
                 self.lost += ticket.reserved
             self._changed.notify_all()
             if error is None:
