@@ -170,6 +170,57 @@ def high_level(
     return result
 
 
+def plain_loop(
+    files: Mapping[str, str],
+    threads: int | None,
+    context: int,
+    *,
+    tokens: int,
+    repeat: int,
+    prompts: list[list[int]] | None = None,
+    limit: int = 0,
+) -> dict[str, Any]:
+    """Greedy decoding as everyone writes it first: `session.run`, what it returns fed back. For exports of optimum."""
+    import numpy as np
+    import onnxruntime
+
+    from dnc_edge.engines.threads import chosen_threads
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = chosen_threads(threads)
+    session = onnxruntime.InferenceSession(files["model"], options, providers=["CPUExecutionProvider"])
+    shapes = {entry.name: entry.shape for entry in session.get_inputs()}
+    past = {name: shape for name, shape in shapes.items() if name.startswith("past_key_values")}
+    present = [name.replace("past_key_values", "present") for name in past]
+
+    def decoded(begin: list[int], count: int) -> tuple[list[int], float]:
+        """Tokens, and seconds of all but the first."""
+        cache = {name: np.zeros((1, shape[1], 0, shape[3]), np.float32) for name, shape in past.items()}
+        new, made, started, held = begin, [], 0.0, 0
+        for number in range(count + 1):
+            if number == 1:
+                started = time.perf_counter()
+            feed: dict[str, Any] = {"input_ids": np.array([new]), "attention_mask": np.ones((1, held + len(new)), int)}
+            if "position_ids" in shapes:
+                feed["position_ids"] = np.arange(held, held + len(new))[None]
+            logits, *values = session.run(["logits", *present], {**feed, **cache})
+            cache = dict(zip(past, values, strict=True))
+            held += len(new)
+            new = [int(logits[0, -1].argmax())]
+            made += new
+        return made, time.perf_counter() - started
+
+    decode = [tokens / decoded(prompt(64, number), tokens)[1] for number in range(repeat + 1)]
+    plans = [decoded(begin, limit - 1)[0] for begin in prompts or []]
+    return {"decode_tokens_per_second": decode[1:], "tokens": plans}
+
+
+def greedy(files: Mapping[str, str], threads: int | None, context: int, *, prompts: list[list[int]], limit: int) -> Any:
+    """The engine's tokens after each prompt, one sequence at a time."""
+    loaded = engine(files, threads=threads, slots=1, context=context)
+    return {"tokens": [[step.token for step in loaded.run([Request("g", begin, limit)])] for begin in prompts]}
+
+
 def bandwidth(threads: int | None) -> dict[str, Any]:
     """Bytes/s at which so many threads read memory that no cache holds."""
     from concurrent.futures import ThreadPoolExecutor
@@ -186,7 +237,8 @@ def bandwidth(threads: int | None) -> dict[str, Any]:
 
 
 PROBES: dict[str, Callable[..., dict[str, Any]]] = {
-    "load": load, "single": single, "many": many, "plans": plans, "high_level": high_level, "bandwidth": bandwidth,
+    "load": load, "single": single, "many": many, "plans": plans, "high_level": high_level, "plain_loop": plain_loop,
+    "greedy": greedy, "bandwidth": bandwidth,
 }  # fmt: skip
 
 if __name__ == "__main__":

@@ -20,6 +20,8 @@ from dnc_edge.students.student import Student
 from dnc_edge.tasks import gsm8k
 
 TOKENS = 128
+# Prompts whose tokens are compared with a plain loop's.
+EQUAL = 50
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,7 @@ def speed(
     repeat: int = 5,
     busy: bool = False,
     llama_bench: Path | None = None,
+    optimum: Path | None = None,
     peers: bool = True,
     say: Callable[[str], None] = lambda _: None,
 ) -> dict[str, Any]:
@@ -77,6 +80,7 @@ def speed(
         repeat: measurements of each figure; median, least and most are returned.
         busy: measure although other processes run.
         llama_bench: llama.cpp's own benchmark program, to run beside.
+        optimum: an export by optimum of the same ONNX student, at the same bits, to run in a plain loop beside.
         peers: measure `llama_cpp.Llama` beside, where the target is a GGUF file, and what the machine could do.
         say: told what is being measured.
 
@@ -129,6 +133,20 @@ def speed(
                 made = probe("plans", stop=list(target.stop), slots=slots, repeat=1, **asked)["questions_per_second"][0]
                 theirs = probe("high_level", tokens=1, repeat=1, **asked)["questions_per_second"]
                 ratios.setdefault(f"questions over create_completion, {slots} slots", []).append(made / theirs[0])
+    if target.engine == "onnxruntime" and optimum:
+        theirs = {"model": str(optimum.resolve())}
+        for _ in range(repeat):
+            ours = statistics.median(probe("single", tokens=TOKENS, repeat=2)["decode_tokens_per_second"])
+            rates = probe("plain_loop", files=theirs, tokens=TOKENS, repeat=2)["decode_tokens_per_second"]
+            ratios.setdefault("decode over a plain loop", []).append(ours / statistics.median(rates))
+        if target.prompts:
+            few: dict[str, Any] = {"prompts": list(target.prompts)[:EQUAL], "limit": 48}
+            pairs = zip(
+                probe("greedy", **few)["tokens"],
+                probe("plain_loop", files=theirs, tokens=1, repeat=1, **few)["tokens"],
+                strict=True,
+            )
+            figures["prompts_decoded_as_by_the_plain_loop"] = sum(a == b for a, b in pairs) / len(few["prompts"])
     limits = _limits(target, figures, slots, threads) if peers else {}
     return {
         "target": {"name": target.name, "engine": target.engine, "level": target.level},

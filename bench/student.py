@@ -6,15 +6,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from dnc_edge import decomposers
 from dnc_edge.bench.machine import machine
 from dnc_edge.bench.plans import decoded
 from dnc_edge.decomposers import Decomposer
 from dnc_edge.pipeline import Pipeline
 from dnc_edge.solvers import Solver
-from dnc_edge.tasks import files, gsm8k, multiarith, strategyqa, svamp
+from dnc_edge.tasks import files, gsm8k, multiarith, stats, strategyqa, svamp
 from dnc_edge.tasks.plans import figures, score
 from dnc_edge.tasks.problem import Problem, same_number
-from dnc_edge.tasks.stats import Estimate, wilson
 from dnc_edge.train.sources import break_drop
 from dnc_edge.types import Finished, Question
 
@@ -31,7 +31,8 @@ def student(
 
     Returns:
         plans of fact against StrategyQA dev's gold, beside BART's; plans over held-out passages; shares left whole;
-        accuracies; each with n and a 95 % interval.
+        accuracies; what the plans gain through the solver, beside gold plans where there are some; each with n and
+        a 95 % interval.
 
     Raises:
         DataMissing: a data set is not there. ExtraMissing: the extra `eval` is not installed.
@@ -41,6 +42,15 @@ def student(
     one_step = [problem for problem in small if problem.plan == ()]
     words = gsm8k.load(limit)
     passages = _held_out_passages()[:limit]
+    gold = decomposers.gold({problem.question: problem.plan or () for problem in words})
+    hits = {
+        name: {
+            "its plans": _hits(problems, decomposer, solver, tick),
+            "no plan": _hits(problems, None, solver, tick),
+            **({"gold plans": _hits(problems, gold, solver, tick)} if problems is words else {}),
+        }
+        for name, problems in (("gsm8k test", words), ("svamp test", small), ("multiarith", multiarith.load(limit)))
+    }
     return {
         "strategyqa_plans": {
             decomposer.name: _plan_f1(decoded(decomposer, facts, tick), facts),
@@ -56,14 +66,15 @@ def student(
             "gsm8k test (wrong)": _left_whole(decomposer, words, tick),
         },
         "accuracy": {
-            f"{name}, {strategy}": asdict(_accuracy(problems, strategy, decomposer, solver, tick))
-            for name, problems in (
-                ("gsm8k test", words),
-                ("svamp test", small),
-                ("multiarith", multiarith.load(limit)),
-            )
-            for strategy in ("static", "single")
+            f"{name}, {how}": asdict(stats.mean(scores)) for name, by in hits.items() for how, scores in by.items()
         },
+        "gain": {
+            f"{name}, {how}": asdict(stats.paired(scores, by["no plan"]))
+            for name, by in hits.items()
+            for how, scores in by.items()
+            if how != "no plan"
+        },
+        "kept": asdict(stats.kept(*(hits["gsm8k test"][how] for how in ("its plans", "gold plans", "no plan")))),
         "machine": machine(),
     }
 
@@ -91,30 +102,31 @@ def _bart(problems: Sequence[Problem]) -> list[list[str]]:
 
 def _left_whole(decomposer: Decomposer, problems: Sequence[Problem], tick: Callable[[int], None]) -> dict[str, float]:
     whole = sum(not plan for plan in decoded(decomposer, problems, tick))
-    return asdict(wilson(whole, len(problems)))
+    return asdict(stats.wilson(whole, len(problems)))
 
 
-def _accuracy(
-    problems: Sequence[Problem],
-    strategy: str,
-    decomposer: Decomposer,
-    solver: Solver,
-    tick: Callable[[int], None],
-) -> Estimate:
-    pipeline = Pipeline(strategy, decomposer if strategy == "static" else None, solver)  # type: ignore[arg-type]
-    hits = 0
+def _hits(
+    problems: Sequence[Problem], decomposer: Decomposer | None, solver: Solver, tick: Callable[[int], None]
+) -> list[float]:
+    """1 for each question that is answered right, through the decomposer's plans or without one."""
+    pipeline = Pipeline("static" if decomposer else "single", decomposer, solver)
+    hits = []
     for number, problem in enumerate(problems, start=1):
         last = [event for event in pipeline.stream(Question(problem.question)) if isinstance(event, Finished)][-1]
         # A failed question stays in the denominator.
-        hits += last.error is None and same_number(last.record.answer, problem.answer)
+        hits.append(float(last.error is None and same_number(last.record.answer, problem.answer)))
         tick(number)
-    return wilson(hits, len(problems))
+    return hits
 
 
 def table(result: dict[str, Any]) -> str:
     """The result as Markdown tables' rows."""
     lines = []
-    for part in ("strategyqa_plans", "drop_plans", "left_whole", "accuracy"):
+    for part in ("strategyqa_plans", "drop_plans", "left_whole", "accuracy", "gain"):
         for name, value in result[part].items():
             lines.append(f"| {name} | {value['value']:.3f} [{value['low']:.3f}, {value['high']:.3f}] | {value['n']} |")
+    kept = result["kept"]["ratio"]
+    told = f"{kept['value']:.2f} [{kept['low']:.2f}, {kept['high']:.2f}]" if kept else "cannot be told"
+    lines.append(f"| kept of gold plans' gain | {told} | {result['kept']['gain']['n']} |")
+    lines.append(f"| questions needed to tell | {result['kept']['n_needed']} | |")
     return "\n".join(lines)

@@ -126,6 +126,9 @@ def speed(
     questions: Annotated[int, typer.Option(help="Real questions to turn into plans.", min=2)] = 200,
     repeat: Annotated[int, typer.Option(help="Measurements of each figure.", min=1)] = 5,
     llama_bench: Annotated[Path | None, typer.Option(help="llama.cpp's llama-bench, to measure beside.")] = None,
+    optimum: Annotated[
+        Path | None, typer.Option(help="optimum's export of the ONNX student, for a plain loop.")
+    ] = None,
     busy: Busy = False,
     out: Out = None,
     json: options.Json = False,
@@ -153,7 +156,14 @@ def speed(
     else:
         target = bench.student_target(student, level, engine, bench.real_questions(questions))
     result = bench.speed(
-        target, threads=threads, slots=slots, repeat=repeat, busy=busy, llama_bench=llama_bench, say=output.note
+        target,
+        threads=threads,
+        slots=slots,
+        repeat=repeat,
+        busy=busy,
+        llama_bench=llama_bench,
+        optimum=optimum,
+        say=output.note,
     )
     _keep(result, out)
     if json:

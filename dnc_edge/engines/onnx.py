@@ -23,6 +23,9 @@ try:
 except ImportError as error:
     raise ExtraMissing("onnxruntime", "cpu") from error
 
+# Of a GPU that is not there it writes two long lines for every session; one of ours says what matters.
+onnxruntime.set_default_logger_severity(4)
+
 # What `provider` may name; a GPU that turns out not to be there is left with one warning.
 PROVIDERS = {
     "cpu": "CPUExecutionProvider",
