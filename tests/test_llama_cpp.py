@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -170,7 +171,7 @@ def test_an_abandoned_run_leaves_the_engine_usable(student: Student) -> None:
     assert decode(student, tokens) == expected
 
 
-def test_calls_from_several_threads_wait_for_each_other(student: Student) -> None:
+def test_calls_from_several_threads_share_the_engine(student: Student) -> None:
     tokens = student.prompt("decompose", QUESTION)
     expected = decode(student, tokens)
     results: list[list[int]] = []
@@ -199,13 +200,25 @@ def test_closing_in_mid_sequence_neither_waits_nor_pulls_the_memory_away() -> No
         next(student.engine.run([Request("s", [5], 5)]))
 
 
-def test_two_requests_at_once_in_one_thread_are_refused_instead_of_waiting_for_ever(student: Student) -> None:
+def test_two_requests_at_once_in_one_thread_take_turns(student: Student) -> None:
     tokens = student.prompt("decompose", QUESTION)
+    expected = decode(student, tokens)[:5]
     first = student.engine.run([Request("first", tokens, 5)])
-    next(first)
-    with pytest.raises(StudentError, match="in the middle of another request"):
-        next(student.engine.run([Request("second", tokens, 5)]))
-    assert len(list(first)) == 4
+    begun = next(first)
+    assert [step.token for step in student.engine.run([Request("second", tokens, 5)])] == expected
+    assert [begun.token, *(step.token for step in first)] == expected
+
+
+def test_a_request_made_out_of_another_one_s_answer_is_refused(student: Student) -> None:
+    tokens = student.prompt("decompose", QUESTION)
+
+    def asking() -> Iterator[Request]:
+        list(student.engine.run([Request("inner", tokens, 5)]))
+        yield Request("outer", tokens, 5)
+
+    with pytest.raises(StudentError, match="in the middle of a request"):
+        list(student.engine.run(asking()))
+    assert decode(student, tokens)
 
 
 @pytest.mark.parametrize(("running", "expected"), [(1, 0), (2, -1), (99, None), (0, 0), (None, 0)])

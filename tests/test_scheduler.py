@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 import zlib
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dnc_edge.engines import Request, Sampling, Step
-from dnc_edge.engines.scheduler import LEAST_SHARED, Entry, Scheduler
+from dnc_edge.engines.scheduler import LEAST_SHARED, MOST_UNREAD, Entry, Scheduler
 
 VOCABULARY = 32
 END = 0
@@ -173,6 +175,88 @@ def test_an_abandoned_or_failed_run_leaves_every_slot_free(
     for request in requests:
         if len(request.tokens) < context:
             assert tokens[request.id] == alone(request, context)
+
+
+@given(workloads(), workloads(), st.data())
+def test_runs_that_are_read_in_any_order_disturb_no_other(
+    one: tuple[list[Request], int, int, int], other: tuple[list[Request], int, int, int], data: st.DataObject
+) -> None:
+    """Two readers take turns as they like, one of them perhaps leaves: each request is as if it were alone."""
+    first, slots, context, batch = one
+    second = [replace(request, id=f"other-{request.id}") for request in other[0]]
+    scheduler = Scheduler(FakeCache(slots, context, batch))
+    runs = {"first": scheduler.run(first), "second": scheduler.run(second)}
+    steps: dict[str, list[Step]] = {"first": [], "second": []}
+    leaves = data.draw(st.booleans())
+    while runs:
+        name = data.draw(st.sampled_from(sorted(runs)))
+        if leaves and name == "first" and len(steps["first"]) == 5:
+            runs.pop(name).close()
+        elif (step := next(runs[name], None)) is None:
+            del runs[name]
+        else:
+            steps[name].append(step)
+    for name, requests in (("first", first), ("second", second)):
+        tokens, ends, _ = collect(iter(steps[name]))
+        for request in requests:
+            expected = alone(request, context) if len(request.tokens) < context else []
+            if leaves and name == "first":
+                assert tokens.get(request.id, []) == expected[: len(tokens.get(request.id, []))]
+            else:
+                assert tokens[request.id] == expected and request.id in ends
+
+
+def test_many_threads_share_the_slots() -> None:
+    scheduler = Scheduler(FakeCache(4, 60, 32))
+    asked = {n: [Request(f"{n}-{m}", [n + 1, m + 1], 9, frozenset({END})) for m in range(20)] for n in range(8)}
+    got: dict[int, dict[str, list[int]]] = {}
+
+    def reader(n: int) -> None:
+        got[n] = collect(scheduler.run(asked[n]))[0]
+
+    threads = [threading.Thread(target=reader, args=(n,)) for n in asked]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(timeout=60)
+    assert got == {n: {r.id: alone(r, 60) for r in requests} for n, requests in asked.items()}
+
+
+def test_a_run_that_nobody_reads_takes_no_more_than_its_share() -> None:
+    taken = []
+
+    def endless() -> Iterator[Request]:
+        while True:
+            taken.append(1)
+            yield Request(f"a{len(taken)}", [1], 50)
+
+    scheduler = Scheduler(FakeCache(2, 60, 8))
+    unread = scheduler.run(endless())
+    next(unread)
+    tokens, _, _ = collect(scheduler.run([Request(f"b{n}", [2], 50) for n in range(1000)]))
+    assert len(tokens) == 1000 and len(taken) <= MOST_UNREAD / 50 + 4
+    unread.close()
+
+
+def test_a_failed_decode_ends_every_run_that_was_in_it_and_a_bad_iterable_only_its_own() -> None:
+    cache = FakeCache(4, 60, 8)
+    scheduler = Scheduler(cache)
+    one, other = scheduler.run([Request("a", [1], 30)]), scheduler.run([Request("b", [2], 30)])
+    next(one)
+    next(other)
+    cache.fail_at = cache.decoded + 4
+    for run in (one, other):
+        with pytest.raises(RuntimeError, match="no more"):
+            list(run)
+
+    def broken() -> Iterator[Request]:
+        yield Request("c", [3], 3)
+        raise ValueError("this one")
+
+    bad, good = scheduler.run(broken()), scheduler.run([Request("d", [4], 20)])
+    with pytest.raises(ValueError, match="this one"):
+        list(bad)
+    assert len(list(good)) == 20
 
 
 def test_requests_are_taken_only_as_slots_become_free() -> None:

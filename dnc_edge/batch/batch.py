@@ -7,7 +7,6 @@ import sys
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass, field, replace
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -16,15 +15,11 @@ from dnc_edge.batch.ledger import Ledger
 from dnc_edge.decomposers import PlannedDecomposer, StudentDecomposer
 from dnc_edge.edge import Edge
 from dnc_edge.errors import DncError, InputError, RecordsFailed, UsageError
-from dnc_edge.pipeline import Pipeline
 from dnc_edge.runner.gate import HOPELESS
 from dnc_edge.runner.journal import Journal, Reader
 from dnc_edge.runner.run import run
-from dnc_edge.solvers import FallbackSolver, LocalSolver
 from dnc_edge.types import Finished, Plan, Question, Record
 
-# Questions that are planned before they are solved, where one engine does both.
-WINDOW = 32
 # Threads take turns so often while plans are decoded beside requests.
 SWITCH_SECONDS = 1e-4
 # Errors that say nothing of a question: the run ends, and the question is still to be asked.
@@ -239,12 +234,6 @@ def records(questions: Iterable[Question], edge: Edge, *, solve: bool = True, jo
     if together and not solve:
         # Nothing to wait for: no thread is worth its switches.
         yield from map(work, planned)
-    elif together and _also_solves(pipeline):
-        # The engine that plans is the one that solves: it does either at a time, for some questions each.
-        assert isinstance(decomposer, StudentDecomposer)
-        source = iter(questions)
-        while some := list(islice(source, WINDOW)):
-            yield from run(list(decomposer.decompose_many(some)), work, jobs=jobs)
     else:
         with _eager_switches():
             yield from run(planned, work, jobs=jobs)
@@ -259,14 +248,6 @@ def _eager_switches() -> Iterator[None]:
         yield
     finally:
         sys.setswitchinterval(before)
-
-
-def _also_solves(pipeline: Pipeline) -> bool:
-    """Whether the student that decomposes answers too, always or where another solver fails."""
-    decomposer, solver = pipeline.decomposer, pipeline.solver
-    if isinstance(solver, FallbackSolver):
-        return True
-    return isinstance(solver, LocalSolver) and getattr(decomposer, "student", None) is solver.student
 
 
 def check_paths(source: str, out: Path | None) -> None:

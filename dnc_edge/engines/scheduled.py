@@ -1,16 +1,16 @@
-"""What the engines have in common: one scheduler, one caller at a time, a close that never pulls memory away."""
+"""What the engines have in common: one scheduler for all callers, a close that never pulls memory away."""
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Generator, Iterable, Sequence
+import contextlib
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
 from dnc_edge.engines.protocol import Request, Step
 from dnc_edge.engines.scheduler import Backend, Entry, Scheduler
-from dnc_edge.errors import PromptTooLong, StudentError, UsageError
+from dnc_edge.errors import PromptTooLong, UsageError
 
 MOST_SLOTS = 256
 
@@ -22,58 +22,45 @@ def check_slots(slots: int) -> None:
 
 
 class ScheduledEngine:
-    """An engine over a backend; calls from several threads wait for each other."""
+    """An engine over a backend; calls from several threads share its slots."""
 
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
         self._scheduler = Scheduler(backend)
-        self._lock = threading.Lock()
-        self._owner: int | None = None
-        self._closed = False
 
     def run(self, requests: Iterable[Request]) -> Generator[Step]:
-        if self._owner == threading.get_ident():
-            raise StudentError(
-                "this thread is in the middle of another request to the same engine",
-                hint="finish or close the first stream before the next",
-            )
-        with self._lock:
-            self._owner = threading.get_ident()
-            try:
-                if self._closed:
-                    raise StudentError("the engine is closed")
-                yield from self._scheduler.run(requests)
-            finally:
-                self._owner = None
-                if self._closed:
-                    self.free()
+        with self._freed_at_the_end():
+            yield from self._scheduler.run(requests)
 
     def cancel(self, id: str) -> None:
         self._scheduler.cancel(id)
 
     def close(self) -> None:
         # Sequences in flight keep their memory until they end: closing never waits and never pulls it away.
-        self._closed = True
-        if self._lock.acquire(blocking=False):
-            try:
+        with self._freed_at_the_end():
+            self._scheduler.close()
+
+    @contextlib.contextmanager
+    def _freed_at_the_end(self) -> Iterator[None]:
+        try:
+            yield
+        finally:
+            if self._scheduler.released():
                 self.free()
-            finally:
-                self._lock.release()
 
     def free(self) -> None:
-        """Give back what the engine holds; calling it twice is harmless."""
+        """Give back what the engine holds."""
 
     def logits(self, prompt: Sequence[int], completion: Sequence[int], *, adapter: str | None = None) -> Any:
         """What each token of a given completion would be predicted from: float32, [len(completion), vocabulary].
 
         Raises:
-            PromptTooLong: the two do not fit the context.
+            PromptTooLong: the two do not fit the context. StudentError: the engine is closed.
         """
         tokens = [*prompt, *completion[:-1]]
         if len(tokens) > self._backend.context:
             raise PromptTooLong(f"{len(tokens)} tokens do not fit the context of {self._backend.context}")
-        with self._lock:
-            self._scheduler.reset()
+        with self._freed_at_the_end(), self._scheduler.alone():
             self._backend.use(adapter)
             first = len(prompt) - 1
             rows = []
@@ -85,5 +72,4 @@ class ScheduledEngine:
                 else:
                     self._backend.decode(entries)
             self._backend.use(self._scheduler.adapter)
-            self._scheduler.reset()
             return np.concatenate(rows)

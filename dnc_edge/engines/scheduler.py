@@ -5,11 +5,16 @@ batch, prompts fill what room is left, in the order in which they came, and a sl
 its request ends. A slot keeps the tokens of its last request: a prompt that continues them, or begins with
 the same instruction (`Request.shared`), is decoded only from there on.
 
+Several runs share the slots: whichever of their readers needs a step decodes the next round, for all of them. So
+a run that nobody reads just now holds nobody up, and questions that many threads ask are decoded together.
+
 Pure Python over `Backend`, so that a fake one can prove its invariants.
 """
 
 from __future__ import annotations
 
+import contextlib
+import threading
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -19,9 +24,12 @@ from dnc_edge.engines.distinct import DistinctSegments
 from dnc_edge.engines.lookup import PromptLookup
 from dnc_edge.engines.protocol import Request, Step
 from dnc_edge.engines.sampling import Sampler, greedy
+from dnc_edge.errors import StudentError
 
 # A shorter instruction is decoded again sooner than it is looked up and copied.
 LEAST_SHARED = 16
+# Steps that a run may be behind in reading before no more of its requests are taken.
+MOST_UNREAD = 4096
 
 
 class Backend(Protocol):
@@ -65,10 +73,40 @@ class Entry(NamedTuple):
     wanted: bool
 
 
+class _Run:
+    """The requests of one caller, and the steps that it has not read yet."""
+
+    def __init__(self, requests: Iterator[Request]) -> None:
+        self._requests = requests
+        self._first: Request | None = None
+        self._exhausted = False
+        self.steps: deque[Step] = deque()
+        self.active = 0
+        self.served = 0  # when a request of it was last taken
+        self.error: BaseException | None = None
+        self.closed = False
+
+    def first(self) -> Request | None:
+        """The next request, looked at before it is taken."""
+        if self._first is None and not self._exhausted:
+            self._first = next(self._requests, None)
+            self._exhausted = self._first is None
+        return self._first
+
+    def take(self, turn: int) -> None:
+        self._first, self.served = None, turn
+
+    @property
+    def ended(self) -> bool:
+        """Whether no step will be added any more."""
+        return self.error is not None or (self._exhausted and not self.active)
+
+
 @dataclass
 class _Sequence:
     """One request in a slot."""
 
+    run: _Run
     request: Request
     sampler: Sampler
     watch: DistinctSegments | None
@@ -88,7 +126,7 @@ class _Slot:
 
 
 class Scheduler:
-    """Runs requests on a backend. One `run` at a time; `cancel` from any thread.
+    """Runs requests on a backend, from any threads.
 
     Attributes:
         adapter: the one that the backend uses now; None is the base.
@@ -97,35 +135,150 @@ class Scheduler:
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
         self._slots = [_Slot(index) for index in range(backend.slots)]
+        self._active: list[_Slot] = []  # in the order in which their requests came
         self._cancelled: set[str] = set()
+        self._runs: list[_Run] = []
+        self._taken = 0
+        self._changed = threading.Condition()
+        self._turning: int | None = None  # the thread that is decoding a round
+        self._closed = self._released = False
         self.adapter: str | None = None
 
     def cancel(self, id: str) -> None:
         self._cancelled.add(id)
 
     def run(self, requests: Iterable[Request]) -> Generator[Step]:
-        """Decode all requests; they are taken from the iterable as slots become free."""
-        waiting = _Waiting(iter(requests))
-        active: list[_Slot] = []
+        """Decode all requests; they are taken from the iterable as slots become free.
+
+        Raises:
+            StudentError: the scheduler is closed, or the iterable itself asks it for something.
+        """
+        run = _Run(iter(requests))
+        with self._changed:
+            if self._closed:
+                raise StudentError("the engine is closed")
+            self._runs.append(run)
         try:
             while True:
-                while len(active) < len(self._slots) and (request := waiting.first()):
-                    if active and request.adapter != self.adapter:
-                        break  # the batch has one adapter; those before it end first
-                    waiting.take()
-                    refused = self._refused(request)
-                    if refused:
-                        yield refused
-                    else:
-                        active.append(self._place(request))
-                if not active:
+                ended = run.ended
+                while run.steps:
+                    yield run.steps.popleft()
+                if run.error:
+                    raise run.error
+                if ended:
                     return
-                yield from self._round(active)
+                if self._begin_turn(run):
+                    try:
+                        self._turn()
+                    finally:
+                        self._end_turn()
         finally:
-            # Whoever stops listening frees the slots; what they hold stays for who comes next.
-            for slot in self._slots:
-                slot.sequence = None
+            # Whoever stops listening frees the slots, in the next turn; what they hold stays for who comes next.
+            run.closed = True
+
+    def close(self) -> None:
+        """Take no new runs."""
+        with self._changed:
+            self._closed = True
+
+    def released(self) -> bool:
+        """Whether the backend may be freed: closed, and all runs at their end. True once."""
+        with self._changed:
+            if self._released or not self._closed or self._turning is not None:
+                return False
+            self._released = all(run.closed for run in self._runs)
+            return self._released
+
+    @contextlib.contextmanager
+    def alone(self) -> Iterator[None]:
+        """The backend to oneself: what is in flight ends first, and the slots are empty before and after."""
+        self._begin_turn(None)
+        try:
+            if self._closed:
+                raise StudentError("the engine is closed")
+            while self._active:
+                self._round()
+            self.reset()
+            yield
+            self.reset()
+        finally:
+            self._end_turn()
+
+    def _begin_turn(self, run: _Run | None) -> bool:
+        """Wait until nobody is decoding; False where a run has something to read or has ended meanwhile."""
+        thread = threading.get_ident()
+        with self._changed:
+            if self._turning == thread:
+                raise StudentError(
+                    "this thread is in the middle of a request to the same engine",
+                    hint="requests cannot be made out of what the engine itself is to decode",
+                )
+            while self._turning is not None and not (run and (run.steps or run.ended)):
+                self._changed.wait()
+            if run and (run.steps or run.ended):
+                return False
+            self._turning = thread
+            return True
+
+    def _end_turn(self) -> None:
+        with self._changed:
+            self._turning = None
+            self._changed.notify_all()
+
+    def _turn(self) -> None:
+        """Take what requests there is room for, and decode a round."""
+        with self._changed:
+            self._runs = [run for run in self._runs if not run.closed]
+            runs = list(self._runs)
+        for slot in [slot for slot in self._active if slot.sequence and slot.sequence.run.closed]:
+            self._leave(slot)
+        try:
+            self._admit(runs)
+            if self._active:
+                self._round()
+        except BaseException as error:
+            # The cache is as good as lost, and with it whatever was in it.
+            for slot in list(self._active):
+                assert slot.sequence is not None
+                slot.sequence.run.error = error
+                self._leave(slot)
+            raise
+        if not self._active and all(run.ended for run in runs):
             self._cancelled.clear()
+
+    def _admit(self, runs: list[_Run]) -> None:
+        """Give free slots to requests; of several runs the one that has waited longest comes first."""
+        while len(self._active) < len(self._slots):
+            ready = [run for run in runs if len(run.steps) <= MOST_UNREAD and self._first(run)]
+            if not ready:
+                return
+            run = min(ready, key=lambda run: run.served)
+            request = run.first()
+            assert request is not None
+            if self._active and request.adapter != self.adapter:
+                return  # the batch has one adapter; those before it end first
+            self._taken += 1
+            run.take(self._taken)
+            refused = self._refused(request)
+            if refused:
+                run.steps.append(refused)
+            else:
+                self._active.append(self._place(run, request))
+
+    def _first(self, run: _Run) -> bool:
+        """Whether a run has a request; what its iterable raises is its own."""
+        try:
+            return run.error is None and run.first() is not None
+        except Exception as error:
+            run.error = error
+            return False
+
+    def _leave(self, slot: _Slot) -> None:
+        """A slot's sequence has ended."""
+        assert slot.sequence is not None
+        slot.sequence.run.active -= 1
+        slot.sequence = None
+        self._active.remove(slot)
 
     def reset(self) -> None:
         """Forget what the slots hold: something else has used the cache."""
@@ -144,7 +297,7 @@ class Scheduler:
         self._cancelled.discard(id)
         return Step(id, None, finish="cancelled")
 
-    def _place(self, request: Request) -> _Slot:
+    def _place(self, run: _Run, request: Request) -> _Slot:
         """Give a request the free slot that spares it most, and note what is left to decode."""
         if request.adapter != self.adapter:
             self._backend.use(request.adapter)
@@ -162,7 +315,9 @@ class Scheduler:
         self._backend.trim(slot.index, kept)
         del slot.cached[kept:]
         slot.adapter = request.adapter
+        run.active += 1
         slot.sequence = _Sequence(
+            run,
             request,
             Sampler(request.sampling),
             DistinctSegments(request.distinct, request.stop_ids) if request.distinct else None,
@@ -194,27 +349,25 @@ class Scheduler:
             and slot.cached[:shared] == tokens[:shared]
         )
 
-    def _round(self, active: list[_Slot]) -> Iterator[Step]:
+    def _round(self) -> None:
         """One decode, and what every slot makes of it."""
         if self._cancelled:
-            for slot in [slot for slot in active if slot.sequence and slot.sequence.request.id in self._cancelled]:
-                assert slot.sequence is not None
-                yield self._end_cancelled(slot.sequence.request.id)
-                slot.sequence = None
-                active.remove(slot)
-        if len(active) == 1 and (guessed := self._guess(active[0])):
-            yield from self._verify(active, guessed)
+            for slot in list(self._active):
+                sequence = slot.sequence
+                if sequence and sequence.request.id in self._cancelled:
+                    sequence.run.steps.append(self._end_cancelled(sequence.request.id))
+                    self._leave(slot)
+        if len(self._active) == 1 and (guessed := self._guess(self._active[0])):
+            self._verify(self._active[0], guessed)
             return
-        entries, wanted = self._compose(active)
+        entries, wanted = self._compose()
         if not entries:
             return
         logits = self._decode(entries)
         if wanted:
             tokens, logprobs = greedy(logits)
-            for row, slot in enumerate(list(wanted)):
-                yield from self._advance(slot, logits[row], int(tokens[row]), float(logprobs[row]))
-                if slot.sequence is None:
-                    active.remove(slot)
+            for row, slot in enumerate(wanted):
+                self._advance(slot, logits[row], int(tokens[row]), float(logprobs[row]))
 
     def _decode(self, entries: list[Entry]) -> Any:
         try:
@@ -231,9 +384,8 @@ class Scheduler:
         room = min(sequence.room - sequence.made - 1, self._backend.batch - 1)
         return sequence.lookup.guesses()[: max(0, room)]
 
-    def _verify(self, active: list[_Slot], guessed: list[int]) -> Iterator[Step]:
+    def _verify(self, slot: _Slot, guessed: list[int]) -> None:
         """Decode the next token and the guesses after it at once; keep as many as are what is likeliest."""
-        (slot,) = active
         sequence = slot.sequence
         assert sequence is not None
         start = len(slot.cached)
@@ -243,9 +395,8 @@ class Scheduler:
         for place, token in enumerate(tokens):
             slot.cached.append(token)
             held = len(slot.cached)
-            yield from self._advance(slot, logits[place], int(likeliest[place]), float(logprobs[place]))
+            self._advance(slot, logits[place], int(likeliest[place]), float(logprobs[place]))
             if slot.sequence is None:
-                active.clear()
                 break
             right = place < len(guessed) and len(slot.cached) == held and sequence.pending[0] == guessed[place]
             if not right or sequence.request.id in self._cancelled:
@@ -253,14 +404,15 @@ class Scheduler:
             sequence.pending.popleft()
         self._backend.trim(slot.index, len(slot.cached))
 
-    def _compose(self, active: list[_Slot]) -> tuple[list[Entry], list[_Slot]]:
+    def _compose(self) -> tuple[list[Entry], list[_Slot]]:
         """The next batch: a token of every decoding slot first, then prompts in the order of arrival."""
+        active = self._active
         if len(active) == 1 and (sequence := active[0].sequence) and len(sequence.pending) == 1:
             # One sequence, decoding: most tokens of a person's single question.
             slot = active[0]
             entry = Entry(slot.index, len(slot.cached), sequence.pending.popleft(), True)
             slot.cached.append(entry.token)
-            return [entry], active
+            return [entry], [slot]
         entries: list[Entry] = []
         wanted: list[_Slot] = []
         room = self._backend.batch
@@ -289,7 +441,7 @@ class Scheduler:
         at = len(slot.cached)
         return shared - at if shared >= LEAST_SHARED and at < shared else self._backend.context
 
-    def _advance(self, slot: _Slot, logits: Any, token: int, logprob: float) -> Iterator[Step]:
+    def _advance(self, slot: _Slot, logits: Any, token: int, logprob: float) -> None:
         """Take a slot's next token, the likeliest one given, and pass on what is certain."""
         sequence = slot.sequence
         assert sequence is not None
@@ -311,30 +463,12 @@ class Scheduler:
         ended = token in request.stop_ids
         finish = "stop" if ended else "length" if sequence.made == sequence.room else None
         step = Step(request.id, token, logprob, finish)  # type: ignore[arg-type]
-        if finish:
-            slot.sequence = None
-        else:
+        if not finish:
             sequence.pending.append(token)
-        if not sequence.watch:
-            yield step
-            return
         sequence.held.append(step)
-        if finish or not sequence.watch.holding:
-            held, sequence.held = sequence.held, []
-            yield from held
-
-
-class _Waiting:
-    """The next request, looked at before it is taken."""
-
-    def __init__(self, requests: Iterator[Request]) -> None:
-        self._requests = requests
-        self._first: Request | None = None
-
-    def first(self) -> Request | None:
-        if self._first is None:
-            self._first = next(self._requests, None)
-        return self._first
-
-    def take(self) -> None:
-        self._first = None
+        if finish or not sequence.watch or not sequence.watch.holding:
+            sequence.run.steps.extend(sequence.held)
+            sequence.held.clear()
+        if finish:
+            self._cancelled.discard(request.id)
+            self._leave(slot)
