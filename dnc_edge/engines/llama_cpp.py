@@ -121,7 +121,7 @@ def check_gguf(path: Path) -> None:
 
 
 class LlamaCppEngine(ScheduledEngine):
-    """Many sequences at once on one model; calls from several threads wait for each other.
+    """Many sequences at once on one model; calls from several threads share its slots.
 
     Args:
         model: the loaded file; the engine does not own it.

@@ -36,7 +36,7 @@ PROVIDERS = {
 
 
 class OnnxEngine(ScheduledEngine):
-    """Many sequences at once on one exported student; calls from several threads wait for each other.
+    """Many sequences at once on one exported student; calls from several threads share its slots.
 
     Args:
         files: the graphs by part: "model", or "encoder" and "decoder".
