@@ -206,6 +206,22 @@ def test_runs_that_are_read_in_any_order_disturb_no_other(
                 assert tokens[request.id] == expected and request.id in ends
 
 
+def test_a_prompt_that_goes_on_from_what_was_read_is_decoded_only_from_there() -> None:
+    """The one that was left had got further than its reader: others had it decoded with theirs."""
+    cache = FakeCache(2, 100, 32)
+    scheduler = Scheduler(cache)
+    left, other = scheduler.run([Request("left", [7] * 20, 50)]), scheduler.run([Request("other", [8], 10)])
+    read = [next(left).token for _ in range(3)]
+    list(other)
+    left.close()
+    before = cache.decoded
+    longer = Request("longer", [*[7] * 20, *(token or 0 for token in read), 9], 4)
+    tokens, _, _ = collect(scheduler.run([longer]))
+    assert tokens["longer"] == alone(longer, 100)
+    # The last token that was read, the one that follows it, and three of the four new ones.
+    assert cache.decoded - before == 5
+
+
 def test_many_threads_share_the_slots() -> None:
     scheduler = Scheduler(FakeCache(4, 60, 32))
     asked = {n: [Request(f"{n}-{m}", [n + 1, m + 1], 9, frozenset({END})) for m in range(20)] for n in range(8)}

@@ -231,6 +231,7 @@ class Scheduler:
             self._runs = [run for run in self._runs if not run.closed]
             runs = list(self._runs)
         for slot in [slot for slot in self._active if slot.sequence and slot.sequence.run.closed]:
+            self._take_back(slot)
             self._leave(slot)
         try:
             self._admit(runs)
@@ -272,6 +273,17 @@ class Scheduler:
         except Exception as error:
             run.error = error
             return False
+
+    def _take_back(self, slot: _Slot) -> None:
+        """Forget what nobody has read: a prompt that goes on from what was read then finds its beginning."""
+        sequence = slot.sequence
+        assert sequence is not None
+        unread = len(sequence.held) + sum(step.id == sequence.request.id for step in sequence.run.steps)
+        if sequence.made > unread:
+            # The last token that was read is not in the cache: it was to be decoded next.
+            length = len(sequence.request.tokens) + sequence.made - unread - 1
+            self._backend.trim(slot.index, length)
+            del slot.cached[length:]
 
     def _leave(self, slot: _Slot) -> None:
         """A slot's sequence has ended."""
