@@ -19,7 +19,7 @@ bench: .venv/dev.stamp
 	$(BIN)/dnc-edge bench batch --out bench/results/batch.json
 	$(BIN)/dnc-edge bench speed --out bench/results/speed.json
 	$(BIN)/dnc-edge bench plans --out bench/results/plans.json
-	$(BIN)/dnc-edge bench student --limit 200 --out bench/results/student.json
+	$(BIN)/dnc-edge bench student --out bench/results/student.json
 	$(BIN)/dnc-edge bench quant --out build/quant
 
 lint: .venv/dev.stamp
