@@ -22,7 +22,7 @@ Columns = Annotated[
 ]
 Busy = Annotated[bool, typer.Option("--busy", help="Measure although other processes run.")]
 Jobs = Annotated[int, typer.Option("--jobs", "-j", help="Questions being solved at a time.", min=1)]
-MaxCost = Annotated[float | None, typer.Option(help="Dollars never exceeded.", min=0)]
+MaxCost = Annotated[float | None, typer.Option(help="Dollars never exceeded, with earlier runs.", min=0)]
 
 
 def _task(name: str, limit: int | None, seed: int | None, columns: list[str] | None) -> Any:

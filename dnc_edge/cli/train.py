@@ -31,7 +31,7 @@ Force = Annotated[bool, typer.Option("--force", help="Replace what is there.")]
 SkipBad = Annotated[bool, typer.Option("--skip-bad", help="Pass broken lines over, and say so.")]
 Teacher = Annotated[str | None, typer.Option("--teacher", "-t", help="openai:MODEL or http://host:port/v1#MODEL.")]
 Jobs = Annotated[int, typer.Option("--jobs", "-j", help="Questions at a time.", min=1, max=512)]
-MaxCost = Annotated[float | None, typer.Option(help="Dollars never exceeded.", min=0)]
+MaxCost = Annotated[float | None, typer.Option(help="Dollars never exceeded, with earlier runs.", min=0)]
 Limit = Annotated[int | None, typer.Option(help="The first so many questions.", min=1)]
 PACKAGES = ("torch", "transformers", "peft", "trl", "datasets", "sentencepiece")
 
