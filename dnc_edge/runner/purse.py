@@ -53,23 +53,24 @@ class Purse:
         Raises:
             InputError: it cannot be written, so it must not be sent.
         """
-        if self._closed:
-            raise InputError("the run has ended")
-        return self._write(None, "reserved", dollars)
+        with self._lock:
+            if self._closed:
+                raise InputError("the run has ended")
+            attempt, self._next = self._next, self._next + 1
+            self._note(attempt, "reserved", dollars)
+            return attempt
 
     def settle(self, attempt: int, dollars: float) -> None:
-        """An attempt cost so much."""
-        self._write(attempt, "cost", dollars)
-
-    def _write(self, attempt: int | None, name: str, dollars: float) -> int:
+        """An attempt cost so much; after the end of the run its promise stands."""
         with self._lock:
-            if attempt is None:
-                attempt, self._next = self._next, self._next + 1
-            # Without a promise there is nothing that a cost of nothing would take back.
-            if self.path is not None and not self._closed and (dollars or self._journal):
-                journal = self._journal or self._open(self.path)
-                journal.append(json.dumps({"attempt": attempt, name: dollars}))
-            return attempt
+            if not self._closed:
+                self._note(attempt, "cost", dollars)
+
+    def _note(self, attempt: int, name: str, dollars: float) -> None:
+        # Without a promise there is nothing that a cost of nothing would take back.
+        if self.path is not None and (dollars or self._journal):
+            journal = self._journal or self._open(self.path)
+            journal.append(json.dumps({"attempt": attempt, name: dollars}))
 
     def close(self) -> None:
         """What is in flight keeps its promise; calling it twice is harmless."""
