@@ -14,7 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dnc_edge.engines import Request, Sampling, Step
-from dnc_edge.engines.scheduler import LEAST_SHARED, MOST_UNREAD, Entry, Scheduler
+from dnc_edge.engines.scheduler import MOST_UNREAD, Scheduler
+from dnc_edge.engines.slots import LEAST_SHARED, Entry
 
 VOCABULARY = 32
 END = 0

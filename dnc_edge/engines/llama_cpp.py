@@ -26,7 +26,7 @@ except ImportError as error:
 import numpy as np
 
 from dnc_edge.engines.scheduled import ScheduledEngine, check_slots
-from dnc_edge.engines.scheduler import Entry
+from dnc_edge.engines.slots import Entry
 
 _CACHE_TYPES = {"f32": llama.GGML_TYPE_F32, "f16": llama.GGML_TYPE_F16}
 

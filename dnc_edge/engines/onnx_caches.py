@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from dnc_edge.engines.scheduler import Entry
+from dnc_edge.engines.slots import Entry
 from dnc_edge.errors import StudentError
 
 

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from dnc_edge.engines.protocol import Request, Step
-from dnc_edge.engines.scheduler import Backend, Entry, Scheduler
+from dnc_edge.engines.scheduler import Scheduler
+from dnc_edge.engines.slots import Backend, Entry
 from dnc_edge.errors import PromptTooLong, UsageError
 
 MOST_SLOTS = 256

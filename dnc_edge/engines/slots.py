@@ -1,0 +1,351 @@
+"""The sequences of one key-value cache, and what a round decodes for them.
+
+Every round, each slot that is decoding gets its next token into the batch, and prompts fill what room is left, in
+the order in which they came. A slot keeps the tokens of its last request: a prompt that continues them, or begins
+with the same instruction (`Request.shared`), is decoded only from there on.
+
+Pure Python over `Backend`, so that a fake one can prove its invariants.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, Protocol
+
+from dnc_edge.engines.distinct import DistinctSegments
+from dnc_edge.engines.lookup import PromptLookup
+from dnc_edge.engines.protocol import Request, Step
+from dnc_edge.engines.sampling import Sampler, greedy
+
+# A shorter instruction is decoded again sooner than it is looked up and copied.
+LEAST_SHARED = 16
+
+
+class Backend(Protocol):
+    """A key-value cache of `slots` sequences, each of at most `context` tokens.
+
+    Attributes:
+        batch: most tokens of one decode, at least `slots`.
+        resumes: whether a prompt may go on from what a slot holds; an encoder reads it whole or not at all.
+        guesses: whether to verify guessed tokens (`lookup`) where a greedy sequence is alone.
+    """
+
+    slots: int
+    context: int
+    batch: int
+    resumes: bool
+    guesses: bool
+
+    def decode(self, entries: Sequence[Entry]) -> Any:
+        """Append tokens to slots; logits of the wanted ones, in order: float32, [wanted, vocabulary]."""
+        ...
+
+    def trim(self, slot: int, length: int) -> None:
+        """Forget what a slot holds from position `length` on."""
+        ...
+
+    def copy(self, source: int, target: int) -> None:
+        """Let `target` hold what `source` holds."""
+        ...
+
+    def use(self, adapter: str | None) -> None:
+        """Decode with this adapter from now on; None is the base."""
+        ...
+
+
+class Entry(NamedTuple):
+    """One token for one slot, at a position; `wanted` if its logits are."""
+
+    slot: int
+    position: int
+    token: int
+    wanted: bool
+
+
+class Caller:
+    """Who asked: the steps that it has not read yet, and how many slots are at work for it."""
+
+    def __init__(self) -> None:
+        self.steps: deque[Step] = deque()
+        self.active = 0
+
+
+@dataclass
+class _Decoding:
+    """One request in a slot."""
+
+    caller: Caller
+    request: Request
+    sampler: Sampler
+    watch: DistinctSegments | None
+    room: int
+    pending: deque[int]
+    lookup: PromptLookup | None = None
+    made: int = 0
+    held: list[Step] = field(default_factory=list)
+
+
+@dataclass
+class _Slot:
+    index: int
+    cached: list[int] = field(default_factory=list)
+    adapter: str | None = None  # under which `cached` was decoded
+    decoding: _Decoding | None = None
+
+
+class Slots:
+    """The slots of a backend, decoded by one thread at a time.
+
+    Attributes:
+        adapter: the one that the backend uses now; None is the base.
+    """
+
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
+        self._all = [_Slot(index) for index in range(backend.slots)]
+        self._active: list[_Slot] = []  # in the order in which their requests came
+        self._cancelled: set[str] = set()
+        self.adapter: str | None = None
+
+    @property
+    def active(self) -> int:
+        """How many slots have a request."""
+        return len(self._active)
+
+    @property
+    def full(self) -> bool:
+        return len(self._active) == len(self._all)
+
+    def cancel(self, id: str) -> None:
+        """End a request, in a slot or to come."""
+        self._cancelled.add(id)
+
+    def forget_cancelled(self) -> None:
+        """Whatever was cancelled is not to come any more."""
+        self._cancelled.clear()
+
+    def add(self, caller: Caller, request: Request) -> None:
+        """Give a request a slot, one being free; or end it at once, where it is too long or cancelled."""
+        if len(request.tokens) >= self._backend.context:
+            caller.steps.append(Step(request.id, None, finish="too_long"))
+        elif request.id in self._cancelled:
+            caller.steps.append(self._end_cancelled(request.id))
+        else:
+            self._active.append(self._place(caller, request))
+
+    def drop(self, caller: Caller) -> None:
+        """Free the slots of a caller that has left; they hold what it has read."""
+        for slot in [slot for slot in self._active if slot.decoding and slot.decoding.caller is caller]:
+            self._take_back(slot)
+            self._leave(slot)
+
+    def lose(self) -> None:
+        """Free all slots: their cache is as good as lost."""
+        for slot in list(self._active):
+            self._leave(slot)
+
+    def round(self) -> None:
+        """One decode, and what every slot makes of it; steps go to the callers."""
+        if self._cancelled:
+            for slot in list(self._active):
+                decoding = slot.decoding
+                if decoding and decoding.request.id in self._cancelled:
+                    decoding.caller.steps.append(self._end_cancelled(decoding.request.id))
+                    self._leave(slot)
+        if len(self._active) == 1 and (guessed := self._guess(self._active[0])):
+            self._verify(self._active[0], guessed)
+            return
+        entries, wanted = self._compose()
+        if not entries:
+            return
+        logits = self._decode(entries)
+        if wanted:
+            tokens, logprobs = greedy(logits)
+            for row, slot in enumerate(wanted):
+                self._advance(slot, logits[row], int(tokens[row]), float(logprobs[row]))
+
+    def reset(self) -> None:
+        """Forget what the slots hold: something else has used the cache."""
+        for slot in self._all:
+            slot.cached.clear()
+            self._backend.trim(slot.index, 0)
+
+    def _end_cancelled(self, id: str) -> Step:
+        self._cancelled.discard(id)
+        return Step(id, None, finish="cancelled")
+
+    def _place(self, caller: Caller, request: Request) -> _Slot:
+        """Give a request the free slot that spares it most, and note what is left to decode."""
+        if request.adapter != self.adapter:
+            self._backend.use(request.adapter)
+            self.adapter = request.adapter
+        tokens = list(request.tokens)
+        free = [slot for slot in self._all if slot.decoding is None]
+        slot = max(free, key=lambda slot: self._reusable(slot, request, tokens))
+        kept = self._reusable(slot, request, tokens)
+        if not kept and self._backend.resumes and request.shared >= LEAST_SHARED:
+            source = next((other for other in self._all if self._holds_shared(other, request, tokens)), None)
+            if source:
+                self._backend.copy(source.index, slot.index)
+                slot.cached = list(source.cached)
+                kept = request.shared
+        self._backend.trim(slot.index, kept)
+        del slot.cached[kept:]
+        slot.adapter = request.adapter
+        caller.active += 1
+        slot.decoding = _Decoding(
+            caller,
+            request,
+            Sampler(request.sampling),
+            DistinctSegments(request.distinct, request.stop_ids) if request.distinct else None,
+            room=min(request.max_tokens, self._backend.context - len(tokens)),
+            pending=deque(tokens[kept:]),
+            # Only one sequence alone leaves a decode room for guesses.
+            lookup=PromptLookup(tokens) if self._backend.guesses and request.sampling.temperature == 0 else None,
+        )
+        return slot
+
+    def _reusable(self, slot: _Slot, request: Request, tokens: list[int]) -> int:
+        """How many tokens of a prompt a slot holds already and may keep.
+
+        Not just any common beginning: kernels round differently by batch size, so that would let earlier
+        requests change an answer. The instruction is always decoded up to the same place.
+        """
+        length = len(slot.cached)
+        if not self._backend.resumes:
+            return 0
+        if slot.adapter == request.adapter and 0 < length < len(tokens) and tokens[:length] == slot.cached:
+            return length
+        return request.shared if self._holds_shared(slot, request, tokens) else 0
+
+    def _holds_shared(self, slot: _Slot, request: Request, tokens: list[int]) -> bool:
+        shared = request.shared
+        return (
+            LEAST_SHARED <= shared < len(tokens)
+            and slot.adapter == request.adapter
+            and slot.cached[:shared] == tokens[:shared]
+        )
+
+    def _take_back(self, slot: _Slot) -> None:
+        """Forget what nobody has read: a prompt that goes on from what was read then finds its beginning."""
+        decoding = slot.decoding
+        assert decoding is not None
+        unread = len(decoding.held) + sum(step.id == decoding.request.id for step in decoding.caller.steps)
+        if decoding.made > unread:
+            # The last token that was read is not in the cache: it was to be decoded next.
+            length = len(decoding.request.tokens) + decoding.made - unread - 1
+            self._backend.trim(slot.index, length)
+            del slot.cached[length:]
+
+    def _leave(self, slot: _Slot) -> None:
+        """A slot's request has ended."""
+        assert slot.decoding is not None
+        slot.decoding.caller.active -= 1
+        slot.decoding = None
+        self._active.remove(slot)
+
+    def _decode(self, entries: list[Entry]) -> Any:
+        try:
+            return self._backend.decode(entries)
+        except BaseException:
+            self.reset()  # how much of the batch arrived is not known
+            raise
+
+    def _guess(self, slot: _Slot) -> list[int]:
+        """Tokens to try after the next one of a sequence that is decoding alone."""
+        decoding = slot.decoding
+        if decoding is None or decoding.lookup is None or len(decoding.pending) != 1:
+            return []
+        room = min(decoding.room - decoding.made - 1, self._backend.batch - 1)
+        return decoding.lookup.guesses()[: max(0, room)]
+
+    def _verify(self, slot: _Slot, guessed: list[int]) -> None:
+        """Decode the next token and the guesses after it at once; keep as many as are what is likeliest."""
+        decoding = slot.decoding
+        assert decoding is not None
+        start = len(slot.cached)
+        tokens = [decoding.pending.popleft(), *guessed]
+        logits = self._decode([Entry(slot.index, start + place, token, True) for place, token in enumerate(tokens)])
+        likeliest, logprobs = greedy(logits)
+        for place, token in enumerate(tokens):
+            slot.cached.append(token)
+            held = len(slot.cached)
+            self._advance(slot, logits[place], int(likeliest[place]), float(logprobs[place]))
+            if slot.decoding is None:
+                break
+            right = place < len(guessed) and len(slot.cached) == held and decoding.pending[0] == guessed[place]
+            if not right or decoding.request.id in self._cancelled:
+                break
+            decoding.pending.popleft()
+        self._backend.trim(slot.index, len(slot.cached))
+
+    def _compose(self) -> tuple[list[Entry], list[_Slot]]:
+        """The next batch: a token of every decoding slot first, then prompts in the order of arrival."""
+        active = self._active
+        if len(active) == 1 and (decoding := active[0].decoding) and len(decoding.pending) == 1:
+            # One sequence, decoding: most tokens of a person's single question.
+            slot = active[0]
+            entry = Entry(slot.index, len(slot.cached), decoding.pending.popleft(), True)
+            slot.cached.append(entry.token)
+            return [entry], [slot]
+        entries: list[Entry] = []
+        wanted: list[_Slot] = []
+        room = self._backend.batch
+        for slot in sorted(active, key=lambda slot: len(slot.decoding.pending) > 1 if slot.decoding else False):
+            decoding = slot.decoding
+            assert decoding is not None
+            count = min(len(decoding.pending), room, self._until_shared(slot))
+            for _ in range(count):
+                token = decoding.pending.popleft()
+                last = not decoding.pending
+                entries.append(Entry(slot.index, len(slot.cached), token, last))
+                slot.cached.append(token)
+            room -= count
+            if count and not decoding.pending:
+                wanted.append(slot)
+        # In the order of the slots, which is the order of the cache: llama.cpp cuts a batch wherever it is left.
+        entries.sort(key=lambda entry: entry.slot)
+        wanted.sort(key=lambda slot: slot.index)
+        return entries, wanted
+
+    def _until_shared(self, slot: _Slot) -> int:
+        """An instruction is decoded by itself, so that it is the same whoever decoded it."""
+        decoding = slot.decoding
+        assert decoding is not None
+        shared = decoding.request.shared
+        at = len(slot.cached)
+        return shared - at if shared >= LEAST_SHARED and at < shared else self._backend.context
+
+    def _advance(self, slot: _Slot, logits: Any, token: int, logprob: float) -> None:
+        """Take a slot's next token, the likeliest one given, and pass on what is certain."""
+        decoding = slot.decoding
+        assert decoding is not None
+        request = decoding.request
+        if not decoding.sampler.greedy:
+            token, logprob = decoding.sampler.choose(logits)
+        if decoding.watch and (rewind := decoding.watch.add(token, logprob, logits)):
+            token, logprob = rewind.token, rewind.logprob
+            del decoding.held[len(decoding.held) - rewind.drop :]
+            decoding.made -= rewind.drop
+            if rewind.drop:
+                if decoding.lookup:
+                    decoding.lookup.drop(rewind.drop)
+                del slot.cached[-rewind.drop :]
+                self._backend.trim(slot.index, len(slot.cached))
+        if decoding.lookup:
+            decoding.lookup.add(token)
+        decoding.made += 1
+        ended = token in request.stop_ids
+        finish = "stop" if ended else "length" if decoding.made == decoding.room else None
+        step = Step(request.id, token, logprob, finish)  # type: ignore[arg-type]
+        if not finish:
+            decoding.pending.append(token)
+        decoding.held.append(step)
+        if finish or not decoding.watch or not decoding.watch.holding:
+            decoding.caller.steps.extend(decoding.held)
+            decoding.held.clear()
+        if finish:
+            self._cancelled.discard(request.id)
+            self._leave(slot)
