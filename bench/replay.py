@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import json
 import re
 from collections.abc import Iterator
@@ -10,7 +9,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from dnc_edge import parse
+from dnc_edge import jsonl, parse
 from dnc_edge.errors import InputError
 from dnc_edge.tasks import Task, stats
 
@@ -85,17 +84,11 @@ def read(path: Path) -> Iterator[Recorded]:
     Raises:
         InputError: the file cannot be read, or a line is no recorded reply.
     """
-    try:
-        raw = path.read_bytes()
-        text = (gzip.decompress(raw) if raw[:2] == b"\x1f\x8b" else raw).decode("utf-8-sig")
-    except (OSError, UnicodeDecodeError, EOFError) as error:
-        raise InputError(f"cannot read {path}: {error}") from error
-    for number, line in enumerate(text.split("\n"), start=1):
-        if line.strip():
-            yield _recorded(line, number, f"{path}, line {number}")
+    for number, (where, line) in enumerate(jsonl.lines(path), start=1):
+        yield _recorded(line, number, where)
 
 
-def _recorded(line: str, number: int, where: str) -> Recorded:
+def _recorded(line: bytes, number: int, where: str) -> Recorded:
     try:
         row = json.loads(line)
         question = row.get("problem") or row["question"]
@@ -103,7 +96,7 @@ def _recorded(line: str, number: int, where: str) -> Recorded:
             # Our own record: a failed one is there, and wrong.
             return Recorded(number, question, None if row["error"] else row["answer"])
         reply = row["answers"]
-    except (json.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(
             f"{where}: no recorded reply ({error})", hint="a line has problem and answers, or is a dnc-edge record"
         ) from error

@@ -295,6 +295,13 @@ def test_a_purse_keeps_every_promise_over_any_number_of_runs(attempts: list[tupl
         again.close()
 
 
+@pytest.mark.parametrize("line", ['{"id": "q-1"}', '{"attempt": 1, "cost": "?"}', '{"attempt": [], "reserved": 1}'])
+def test_a_purse_that_holds_something_else_is_refused(line: str, tmp_path: Path) -> None:
+    (tmp_path / "spent").write_text(f'{{"attempt": 0, "reserved": 1.0}}\n{line}\n', encoding="utf-8")
+    with pytest.raises(InputError, match="does not hold what runs have spent"):
+        Purse(tmp_path / "spent")
+
+
 def test_nothing_is_sent_that_a_purse_cannot_note(tmp_path: Path) -> None:
     gate = Gate(PRICED, max_cost=1.0, purse=tmp_path / "no" / "spent")
     with pytest.raises(InputError, match="cannot write"):

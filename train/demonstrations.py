@@ -19,6 +19,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from dnc_edge import jsonl
 from dnc_edge.errors import InputError
 
 # Between a question's id and the number of a further sample of it: "gsm8k-train-17~2".
@@ -52,19 +53,11 @@ def read(path: Path, *, bad: Callable[[InputError], None] | None = None) -> Iter
     Raises:
         InputError: the file cannot be read; a line is not JSON or not a demonstration.
     """
-    try:
-        lines = path.read_bytes().splitlines()
-    except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror}") from error
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
+    for where, line in jsonl.lines(path):
         try:
             yield _demonstration(json.loads(line))
         except (ValueError, TypeError, AttributeError) as error:
-            broken = InputError(
-                f"{path}, line {number}: not a demonstration ({error})", hint="docs/training.md describes the record"
-            )
+            broken = InputError(f"{where}: not a demonstration ({error})", hint="docs/training.md describes the record")
             if bad is None:
                 raise broken from error
             bad(broken)

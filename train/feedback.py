@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dnc_edge import jsonl
 from dnc_edge.errors import InputError
 from dnc_edge.tasks.own import same_answer
 from dnc_edge.train.demonstrations import Demonstration, half
@@ -108,16 +109,11 @@ def read(path: Path) -> list[Preference]:
     Raises:
         InputError: it cannot be read, or a line is none.
     """
-    try:
-        lines = path.read_text(encoding="utf-8").split("\n")
-    except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror}") from error
     pairs = []
-    for number, line in enumerate(lines, start=1):
-        if line.strip():
-            try:
-                fields = json.loads(line)
-                pairs.append(Preference(**fields | {name: tuple(fields[name]) for name in ("chosen", "rejected")}))
-            except (ValueError, TypeError, KeyError) as error:
-                raise InputError(f"{path}, line {number}: not a preference ({error})") from error
+    for where, line in jsonl.lines(path):
+        try:
+            fields = json.loads(line)
+            pairs.append(Preference(**fields | {name: tuple(fields[name]) for name in ("chosen", "rejected")}))
+        except (ValueError, TypeError, KeyError) as error:
+            raise InputError(f"{where}: not a preference ({error})") from error
     return pairs

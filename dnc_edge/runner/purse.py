@@ -37,12 +37,17 @@ class Purse:
         self._journal = Journal(path)
         promised: dict[int, float] = {}
         for _, line in self._journal.lines():
-            attempt = line["attempt"]
-            if "cost" in line:
-                self.spent += line["cost"]
-                promised.pop(attempt, None)
-            else:
-                promised[attempt] = line["reserved"]
+            try:
+                attempt = int(line["attempt"])
+                if "cost" in line:
+                    self.spent += float(line["cost"])
+                    promised.pop(attempt, None)
+                else:
+                    promised[attempt] = float(line["reserved"])
+            except (KeyError, TypeError, ValueError) as error:
+                self._journal.close()
+                hint = "move it away if earlier runs need not count under the cap"
+                raise InputError(f"{path} does not hold what runs have spent: {json.dumps(line)}", hint=hint) from error
             self._next = max(self._next, attempt + 1)
         self.lost = sum(promised.values())
         return self._journal

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from dnc_edge import parse
+from dnc_edge import jsonl, parse
 from dnc_edge.errors import InputError
 from dnc_edge.tasks.problem import Problem, plain, same_number
 
@@ -26,18 +26,11 @@ def load(path: Path, columns: Mapping[str, str]) -> list[Problem]:
     """
     name = {ours: columns.get(ours, ours) for ours in COLUMNS}
     problems = []
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"cannot read {path}: {error}") from error
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
-        where = f"{path}, line {number}"
+    for number, (where, line) in enumerate(jsonl.lines(path), start=1):
         try:
             row: dict[str, Any] = json.loads(line)
             question, answer = str(row[name["question"]]), str(row[name["answer"]])
-        except (json.JSONDecodeError, TypeError) as error:
+        except (ValueError, TypeError) as error:
             raise InputError(f"{where}: not a JSON object ({error})") from error
         except KeyError as error:
             have = ", ".join(row)
