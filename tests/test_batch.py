@@ -5,126 +5,20 @@ from __future__ import annotations
 import csv
 import gzip
 import json
-import os
-import random
-import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from dnc_edge.batch import inputs, outputs
-from dnc_edge.batch.batch import Progress, batch, purse_path, records
+from dnc_edge.batch import outputs
+from dnc_edge.batch.batch import Progress, batch, records
 from dnc_edge.edge import Edge
-from dnc_edge.errors import BudgetReached, DncError, InputError, RecordsFailed, UsageError
-from dnc_edge.pricing import Prices
+from dnc_edge.errors import InputError, RecordsFailed, UsageError
 from dnc_edge.runner.gate import Gate
-from dnc_edge.runner.store import Store
 from dnc_edge.types import RECORD_FIELDS, Question
-from tests.servers import Counting, Misbehaving, heeding_interrupts
-
-PRICED = Prices(remote=(1.0, 1.0))
-
-
-def questions(count: int, start: int = 0) -> list[Question]:
-    return [
-        Question(f"Tom packs {n + 2} boxes of {n + 3} pens and gives away {n % 5}. How many are left?", id=f"t-{n}")
-        for n in range(start, start + count)
-    ]
-
-
-def write_questions(path: Path, asked: list[Question]) -> Path:
-    path.write_text("".join(json.dumps({"id": q.id, "question": q.text}) + "\n" for q in asked), encoding="utf-8")
-    return path
-
-
-def read_records(path: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
-
-
-def command(*arguments: str | Path, **settings: Any) -> subprocess.CompletedProcess[str]:
-    line = [sys.executable, "-m", "dnc_edge", "batch", *map(str, arguments)]
-    return subprocess.run(line, capture_output=True, text=True, check=False, timeout=120, **settings)
-
-
-# Input
-
-
-def test_every_format_gives_the_same_questions(tmp_path: Path) -> None:
-    import pyarrow
-    import pyarrow.parquet
-
-    rows = [{"key": "a", "prompt": "How many?\nReally?", "text": "A passage."}, {"key": "b", "prompt": 'Why "x"?'}]
-    (tmp_path / "q.jsonl").write_text("\ufeff" + "".join(json.dumps(row) + "\r\n\n" for row in rows), encoding="utf-8")
-    with (tmp_path / "q.csv").open("w", encoding="utf-8-sig", newline="") as file:
-        writer = csv.DictWriter(file, ["key", "prompt", "text"], lineterminator="\r\n")
-        writer.writeheader()
-        writer.writerows(rows)
-    pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows), tmp_path / "q.parquet")
-    (tmp_path / "q.jsonl.gz").write_bytes(gzip.compress((tmp_path / "q.jsonl").read_bytes()))
-    columns = inputs.column_map(["question=prompt", "id=key", "context=text"])
-    wanted = [Question(row["prompt"], row.get("text"), row["key"]) for row in rows]
-    for name in ("q.jsonl", "q.csv", "q.parquet", "q.jsonl.gz"):
-        assert list(inputs.read(str(tmp_path / name), columns=columns)) == wanted, name
-    (tmp_path / "q.txt").write_bytes(b"One?\r\n\r\n  Two? \n")
-    assert list(inputs.read(str(tmp_path / "q.txt"))) == [Question("One?"), Question("Two?")]
-
-
-@pytest.mark.parametrize(
-    ("content", "complaint"),
-    [
-        (b'{"question": "a?"}\n{oops\n', "line 2: not JSON"),
-        (b'{"question": "a?"}\n[1]\n', "line 2: not a JSON object"),
-        (b'{"question": "a?"}\n{"text": "b?"}\n', "line 2: no text in 'question'"),
-        (b'{"question": "a?"}\n{"question": " "}\n', "line 2: no text in 'question'"),
-        (b'{"question": "a?"}\n{"question": "caf\xe9"}\n', "line 2: not UTF-8 .byte 1"),
-        (b'{"question": "a?"}\n{"question": "' + b"x" * 70_000 + b'"}\n', "line 2: the question has 70,000 characters"),
-        (b'{"question": "a?"}\n{"question": "' + b"x" * 10_000_000 + b'"}\n', "line 2: longer than"),
-        (b'{"question": "a?"}\n{"question": "b?", "context": 7}\n', "line 2: 'context' is no text"),
-        (b'{"question": "a?"}\n' + b"[" * 100_000 + b"\n", "line 2: (not JSON|nested)"),
-    ],
-)
-def test_a_bad_line_is_named_and_passed_over_if_wished(content: bytes, complaint: str, tmp_path: Path) -> None:
-    path = tmp_path / "q.jsonl"
-    path.write_bytes(content + b'{"question": "last?"}\n')
-    with pytest.raises(InputError, match=complaint):
-        list(inputs.read(str(path)))
-    told: list[InputError] = []
-    assert [q.text for q in inputs.read(str(path), bad=told.append)] == ["a?", "last?"]
-    assert len(told) == 1
-
-
-def test_files_that_cannot_be_read_are_one_line(tmp_path: Path) -> None:
-    (tmp_path / "q.jsonl.gz").write_bytes(gzip.compress(b'{"question": "a?"}\n' * 50_000)[:-200])
-    (tmp_path / "q.parquet").write_bytes(b"PAR1 not")
-    (tmp_path / "q.csv").write_text('question\n"never closed\n', encoding="utf-8")
-    for name in ("q.jsonl.gz", "q.parquet", "q.csv", "missing.jsonl"):
-        with pytest.raises(InputError, match=name.replace(".", r"\.")):
-            list(inputs.read(str(tmp_path / name)))
-    with pytest.raises(UsageError, match="cannot tell the format"):
-        list(inputs.read(str(tmp_path / "q.xml")))
-    with pytest.raises(UsageError, match="write one of question"):
-        inputs.column_map(["prompt"])
-
-
-@given(st.binary(max_size=400))
-def test_any_bytes_are_questions_or_bad_lines_and_never_a_crash(data: bytes) -> None:
-    import tempfile
-
-    with tempfile.TemporaryDirectory() as folder:
-        for name in ("q.jsonl", "q.txt", "q.csv", "q.jsonl.gz", "q.parquet"):
-            Path(folder, name).write_bytes(data)
-            try:
-                for question in inputs.read(f"{folder}/{name}", bad=lambda _: None):
-                    assert question.text.strip()
-            except InputError:
-                pass
-
+from tests.batches import command, questions, read_records, write_questions
+from tests.servers import Counting, Misbehaving
 
 # The run
 
@@ -214,61 +108,15 @@ def test_plans_are_decoded_while_others_are_being_solved() -> None:
     assert seconds < 24 * 0.2 * 0.75
 
 
-def test_the_cap_stops_the_run_and_a_higher_one_goes_on(tmp_path: Path) -> None:
-    out = tmp_path / "out.jsonl"
-    with Counting() as server:
-
-        def run(cap: float) -> Progress:
-            with (
-                Gate(PRICED, max_cost=cap, purse=purse_path(out)) as gate,
-                Edge(
-                    solver=f"{server.address}#m", decomposer="trivial", prices=PRICED, gate=gate, max_tokens=100
-                ) as edge,
-            ):
-                return batch(questions(30), out, edge, jobs=3)
-
-        with pytest.raises(BudgetReached):
-            run(0.002)
-        some = len(read_records(out))
-        assert 3 <= some < 30 and sum(record["cost_usd"] for record in read_records(out)) <= 0.002
-        with pytest.raises(BudgetReached):
-            run(0.0021)
-        progress = run(1.0)
-        assert progress.kept >= some and progress.before > 0
-        assert len(read_records(out)) == 30 and len(server.requests) == 30
-
-
-def test_the_cap_counts_what_was_in_flight_at_every_kill(tmp_path: Path) -> None:
-    source = write_questions(tmp_path / "q.jsonl", questions(700))
-    cap, charge = 0.04, 70 / 1e6
-    with Counting(delay=0.05) as server:
-        line = [sys.executable, "-m", "dnc_edge", "batch", str(source), "-o", str(tmp_path / "out.jsonl")]
-        line += ["--decomposer", "trivial", "--solver", f"{server.address}#m", "--jobs", "8"]
-        line += ["--price", "1", "1", "--max-tokens", "64", "--max-cost", str(cap)]
-        before = 0
-        for _ in range(8):
-            process = subprocess.Popen(line, stderr=subprocess.DEVNULL)
-            while len(server.requests) == before and process.poll() is None:
-                time.sleep(0.002)
-            # The first requests are with the server, and no reply is there yet.
-            process.kill()
-            process.wait(timeout=60)
-            before = len(server.requests)
-        lost = server.charged
-        assert subprocess.run(line, stderr=subprocess.DEVNULL, check=False).returncode == BudgetReached.exit_code
-        assert server.charged * charge <= cap
-        assert lost >= 8 and server.charged > lost
-
-
-def test_a_server_that_goes_down_leaves_what_was_done(tmp_path: Path) -> None:
-    with (
-        Counting(odds={401: 1.0}) as server,
-        Edge(solver=f"{server.address}#m", decomposer="trivial", gate=Gate()) as edge,
-    ):
-        with pytest.raises(DncError) as caught:
-            batch(questions(50), tmp_path / "out.jsonl", edge, jobs=4)
-        assert caught.value.code in ("solver_auth", "solver_down") and len(server.requests) <= 8
-    assert read_records(tmp_path / "out.jsonl") == []
+def test_a_student_that_answers_too_is_not_waited_for_by_itself() -> None:
+    """Many more questions than jobs and queues hold, planned and solved by one engine."""
+    asked = [Question(f"Tom has {n} boxes of 12 eggs and sells 5. How many are left?", id=str(n)) for n in range(70)]
+    with Edge(slots=2) as edge:
+        made = list(records(asked, edge, jobs=2))
+    assert sorted(int(record.id) for record in made) == list(range(70))
+    with Misbehaving(*[400] * 200) as server, Edge(solver=f"{server.address}#m", fallback="local", slots=2) as edge:
+        fallen = list(records(asked[:40], edge, jobs=2))
+    assert len(fallen) == 40 and {record.solver for record in fallen} == {"student:dnc-11m"}
 
 
 def test_an_unreliable_server_is_asked_until_everything_is_answered(tmp_path: Path) -> None:
@@ -286,33 +134,6 @@ def test_an_unreliable_server_is_asked_until_everything_is_answered(tmp_path: Pa
     written = read_records(out)
     assert [record["id"] for record in written] == [q.id for q in questions(60)]
     assert all(record["answer"] == "72" and record["error"] is None for record in written)
-
-
-def test_dynamic_asks_nothing_twice_after_a_stop(tmp_path: Path) -> None:
-    out = tmp_path / "out.jsonl"
-    asked = [
-        Question(f"Mia bakes {n} trays of 12 muffins and sells them for $2 each. How much money does Mia make?")
-        for n in range(5, 11)
-    ]
-    with Counting() as server:
-
-        def run(cap: float) -> None:
-            store = Store(tmp_path / "replies")
-            gate = Gate(PRICED, max_cost=cap)
-            with Edge(
-                solver=f"{server.address}#m", strategy="dynamic", prices=PRICED, gate=gate, store=store, max_tokens=100
-            ) as edge:
-                try:
-                    batch(asked, out, edge, jobs=1)
-                finally:
-                    store.close()
-
-        with pytest.raises(BudgetReached):
-            run(0.0012)
-        before = len(server.requests)
-        run(1.0)
-        bodies = [json.dumps(body["messages"]) for body in server.requests]
-        assert 2 <= before < len(bodies) == len(set(bodies)) >= 12
 
 
 # Output
@@ -379,106 +200,6 @@ def test_a_dry_run_sends_nothing(tmp_path: Path) -> None:
     assert told["questions"] == 60 and told["sampled"] == 20
     assert 0 < told["expected_usd"] < told["most_usd"]
     assert not (tmp_path / "out.jsonl").exists()
-
-
-def test_a_second_process_on_the_same_output_is_refused(tmp_path: Path) -> None:
-    source = write_questions(tmp_path / "q.jsonl", questions(30))
-    with Counting(delay=0.3) as server:
-        line = [sys.executable, "-m", "dnc_edge", "batch", str(source), "-o", str(tmp_path / "out.jsonl")]
-        line += ["--solver", f"{server.address}#m", "--decomposer", "trivial", "--jobs", "1"]
-        first = subprocess.Popen(line, stderr=subprocess.DEVNULL, preexec_fn=heeding_interrupts)
-        while len(server.requests) < 3:
-            time.sleep(0.05)
-        second = command(source, "-o", tmp_path / "out.jsonl", "--plan-only")
-        assert second.returncode == 2 and "another process is writing" in second.stderr
-        first.send_signal(signal.SIGINT)
-        assert first.wait(timeout=20) == 130
-    assert 1 <= len(read_records(tmp_path / "out.jsonl")) < 30
-
-
-def test_a_disk_that_fills_up_keeps_everything_finished(tmp_path: Path) -> None:
-    import resource
-
-    source = write_questions(tmp_path / "q.jsonl", questions(60))
-
-    def small_files() -> None:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
-
-    line = (source, "-o", tmp_path / "out.jsonl", "--plan-only", "--decomposer", "trivial")
-    result = command(*line, preexec_fn=small_files)
-    assert result.returncode == 3 and "make room and run the same command again" in result.stderr, result.stderr
-    kept = len(read_records(tmp_path / "out.jsonl.journal"))
-    assert kept >= 10
-    again = command(*line, "--json")
-    assert again.returncode == 0 and json.loads(again.stdout)["kept"] == kept
-    assert len(read_records(tmp_path / "out.jsonl")) == 60
-
-
-def killed_and_resumed(tmp_path: Path, kills: int, count: int) -> None:
-    """Kill at random moments, look at what is on the disk, run again, until so many kills are done."""
-    rng = random.Random(0)
-    asked = questions(count)
-    by_text = {question.text: question.id for question in asked}
-    source = write_questions(tmp_path / "q.jsonl", asked)
-    jobs = 6
-    done = 0
-    for turn in range(kills + 1):
-        out = tmp_path / f"out-{turn}.jsonl"
-        with Counting(delay=0.01) as server:
-            line = [sys.executable, "-m", "dnc_edge", "batch", str(source), "-o", str(out)]
-            line += ["--solver", f"{server.address}#m", "--jobs", str(jobs), "--slots", "4"]
-            before = 0
-            known: set[str] = set()
-            while True:
-                process = subprocess.Popen(line, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
-                if done < kills:
-                    # Not before it has begun to ask: most moments are then in the middle of the work.
-                    while len(server.requests) == before and process.poll() is None:
-                        time.sleep(0.005)
-                    time.sleep(rng.random() * 0.8)
-                    if process.poll() is None:
-                        os.kill(process.pid, signal.SIGKILL)
-                        done += 1
-                process.wait(timeout=120)
-                recorded = {record["id"] for record in map(json.loads, _whole_lines(Path(f"{out}.journal")))}
-                new = [by_text[text] for text in server.asked()[before:]]
-                assert len(new) == len(set(new)), "a question was asked twice in one run"
-                assert not set(new) & known, "a recorded question was asked again"
-                in_flight = {by_text[text] for text in server.asked()} - recorded
-                assert len(in_flight) <= jobs
-                known, before = recorded, len(server.asked())
-                if process.returncode == 0:
-                    break
-        written = read_records(out)
-        assert [record["id"] for record in written] == [question.id for question in asked]
-        assert all(record["answer"] == "72" for record in written)
-        if done >= kills:
-            return
-
-
-def _whole_lines(path: Path) -> list[str]:
-    text = path.read_text("utf-8") if path.exists() else ""
-    return text[: text.rfind("\n") + 1].splitlines()
-
-
-def test_a_student_that_answers_too_is_not_waited_for_by_itself() -> None:
-    """Many more questions than jobs and queues hold, planned and solved by one engine."""
-    asked = [Question(f"Tom has {n} boxes of 12 eggs and sells 5. How many are left?", id=str(n)) for n in range(70)]
-    with Edge(slots=2) as edge:
-        made = list(records(asked, edge, jobs=2))
-    assert sorted(int(record.id) for record in made) == list(range(70))
-    with Misbehaving(*[400] * 200) as server, Edge(solver=f"{server.address}#m", fallback="local", slots=2) as edge:
-        fallen = list(records(asked[:40], edge, jobs=2))
-    assert len(fallen) == 40 and {record.solver for record in fallen} == {"student:dnc-11m"}
-
-
-def test_killed_and_resumed_nothing_is_lost_or_asked_twice(tmp_path: Path) -> None:
-    killed_and_resumed(tmp_path, kills=5, count=60)
-
-
-@pytest.mark.long
-def test_a_hundred_kills(tmp_path: Path) -> None:
-    killed_and_resumed(tmp_path, kills=100, count=300)
 
 
 @pytest.mark.long

@@ -12,8 +12,8 @@ from dnc_edge.edge import Edge
 from dnc_edge.errors import InputError, MissingError, SolverError, UsageError
 from dnc_edge.pricing import Prices
 from dnc_edge.types import Question
+from tests.batches import questions, read_records
 from tests.servers import BatchService
-from tests.test_batch import questions, read_records
 
 
 def test_there_and_back_with_some_lost_and_some_refused(tmp_path: Path) -> None:
