@@ -215,7 +215,7 @@ from dnc_edge.train.tokenizer import load_tokenizer
 out = Path(sys.argv[1])
 out.mkdir(exist_ok=True)
 # Which merges are left out is drawn inside the tokenizer, beyond the reach of a seed.
-config = BaseConfig(layers=1, hidden_size=64, feed_forward=64, heads=2, kv_heads=2, epochs=4, batch_tokens=3000,
+config = BaseConfig(layers=1, hidden_size=64, feed_forward=64, heads=2, kv_heads=2, epochs=4, batch_tokens=3000, dropout=0.1,
                     subword_dropout=0.0, synthetic_first=50, synthetic_last=50, warmup_steps=5)
 demonstrations = list(itertools.islice(gsm8k(), 200))
 print(json.dumps(base(demonstrations, load_tokenizer(), out, config, resume=len(sys.argv) > 2)))

@@ -49,6 +49,9 @@ class BaseConfig:
         metadata={"choices": ("muon", "adamw"), "help": "muon: hidden matrices; AdamW for the rest"},
     )
     prompt_weight: float = field(default=0.2, metadata={"help": "weight of the loss on prompts; completions have 1"})
+    dropout: float = field(
+        default=0.0, metadata={"help": "share of what each attention and feed-forward adds, left out"}
+    )
     subword_dropout: float = field(default=0.05, metadata={"help": "share of merges left out in half of the examples"})
     names: float = field(default=0.6, metadata={"help": "share of demonstrations whose names are swapped"})
     numbers: float = field(default=0.6, metadata={"help": "share of plans whose numbers are swapped"})
@@ -165,7 +168,7 @@ def new_model(config: BaseConfig, vocabulary: int, eos: int) -> Any:
     from transformers import LlamaConfig, LlamaForCausalLM
 
     torch.manual_seed(config.seed)
-    return LlamaForCausalLM(
+    model = LlamaForCausalLM(
         LlamaConfig(
             vocab_size=vocabulary,
             hidden_size=config.hidden_size,
@@ -180,6 +183,18 @@ def new_model(config: BaseConfig, vocabulary: int, eos: int) -> Any:
             pad_token_id=3,
         )
     )
+    if config.dropout:
+        # A Llama of transformers drops nothing but attention weights.
+        for layer in model.model.layers:
+            for added in (layer.self_attn.o_proj, layer.mlp.down_proj):
+                added.register_forward_hook(_dropped(config.dropout))
+    return model
+
+
+def _dropped(share: float) -> Any:
+    from torch.nn.functional import dropout
+
+    return lambda module, _, output: dropout(output, share, module.training)
 
 
 def base(
@@ -248,6 +263,7 @@ def base(
         progress = epoch / max(1, whole - 1)
         written += written_problems(config, progress)
         examples = epoch_examples(training, augmenter, encoder, config, epoch=epoch, progress=progress)
+        torch.manual_seed(config.seed * 1000 + epoch)  # what dropout leaves out, the same after a stop
         planned = list(batches(examples, config.batch_tokens, Random(f"{config.seed}-order-{epoch}")))
         for index, batch in enumerate(planned):
             # Progress by epoch, so that epochs of different lengths share one schedule.
