@@ -60,16 +60,19 @@ class Picture:
         return buffer.getvalue()
 
 
+def _estimates(axes: Any, places: Sequence[float], values: Sequence[Row], **style: Any) -> None:
+    bars = [[v["value"] - v["low"] for v in values], [v["high"] - v["value"] for v in values]]
+    axes.errorbar(places, [v["value"] for v in values], yerr=bars, capsize=3, **style)
+
+
 def _points(
     axes: Any, rows: Sequence[Row], *, x: Callable[[Row], float], y: Callable[[Row], Row], kind: Callable[[Row], str]
 ) -> None:
     """Estimates with their intervals, a colour for each kind; names stand on those of one kind, hang from the next."""
     for number, one in enumerate(dict.fromkeys(map(kind, rows))):
         chosen = [row for row in rows if kind(row) == one]
-        values = [y(row) for row in chosen]
-        bars = [[v["value"] - v["low"] for v in values], [v["high"] - v["value"] for v in values]]
-        centres, colour = [v["value"] for v in values], COLOURS[number % len(COLOURS)]
-        axes.errorbar([x(row) for row in chosen], centres, yerr=bars, fmt="o", color=colour, capsize=3, label=one)
+        values, colour = [y(row) for row in chosen], COLOURS[number % len(COLOURS)]
+        _estimates(axes, [x(row) for row in chosen], values, fmt="o", color=colour, label=one)
         above = number % 2 == 0
         for row, value in zip(chosen, values, strict=True):
             axes.annotate(
@@ -170,11 +173,7 @@ def shares(rows: Sequence[Row]) -> Picture:
         for colour, method in zip(COLOURS, dict.fromkeys(row["method"] for row in rows), strict=False):
             chosen = [row for row in rows if row["method"] == method]
             values = [row["accuracy"] for row in chosen]
-            bars = [[v["value"] - v["low"] for v in values], [v["high"] - v["value"] for v in values]]
-            centres = [v["value"] for v in values]
-            axes.errorbar(
-                [r["share"] for r in chosen], centres, yerr=bars, fmt="o-", color=colour, capsize=3, label=method
-            )
+            _estimates(axes, [r["share"] for r in chosen], values, fmt="o-", color=colour, label=method)
         axes.set(xlabel="share of the training data", ylabel="accuracy", xlim=(0, 1.05))
         axes.grid(axis="y", alpha=0.25)
         axes.legend()

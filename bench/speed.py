@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -117,36 +118,35 @@ def speed(
         figures[f"questions_per_second_{slots}_slots"] = _spread(made["questions_per_second"])
         alone = probe("plans", stop=list(target.stop), slots=1, repeat=repeat, **asked)
         figures["questions_per_second_1_slot"] = _spread(alone["questions_per_second"])
+    gguf = target.engine == "llama.cpp"
+    exported = {"model": str(optimum.resolve())} if optimum and not gguf else {}
+
+    def rate(name: str, **settings: Any) -> float:
+        rates = probe(name, tokens=TOKENS, repeat=2, **settings)["decode_tokens_per_second"]
+        return float(statistics.median(rates))
+
+    rivals: dict[str, Callable[[], float]] = {}
+    if gguf and peers:
+        rivals["create_completion"] = lambda: rate("high_level")
+    if gguf and llama_bench:
+        rivals["llama-bench"] = partial(_llama_bench, llama_bench, files["model"], threads)
+    if exported:
+        rivals["a plain loop"] = lambda: rate("plain_loop", files=exported)
     ratios: dict[str, list[float]] = {}
-    if target.engine == "llama.cpp" and (peers or llama_bench):
-        # In turn, round by round, so that what slows the machine slows all of them.
-        for _ in range(repeat):
-            ours = statistics.median(probe("single", tokens=TOKENS, repeat=2)["decode_tokens_per_second"])
-            if peers:
-                theirs = probe("high_level", tokens=TOKENS, repeat=2)["decode_tokens_per_second"]
-                ratios.setdefault("decode over create_completion", []).append(ours / statistics.median(theirs))
-            if llama_bench:
-                say("measuring llama-bench")
-                rates = _llama_bench(llama_bench, files["model"], threads)
-                ratios.setdefault("decode over llama-bench", []).append(ours / statistics.median(rates))
-            if peers and target.prompts:
-                made = probe("plans", stop=list(target.stop), slots=slots, repeat=1, **asked)["questions_per_second"][0]
-                theirs = probe("high_level", tokens=1, repeat=1, **asked)["questions_per_second"]
-                ratios.setdefault(f"questions over create_completion, {slots} slots", []).append(made / theirs[0])
-    if target.engine == "onnxruntime" and optimum:
-        theirs = {"model": str(optimum.resolve())}
-        for _ in range(repeat):
-            ours = statistics.median(probe("single", tokens=TOKENS, repeat=2)["decode_tokens_per_second"])
-            rates = probe("plain_loop", files=theirs, tokens=TOKENS, repeat=2)["decode_tokens_per_second"]
-            ratios.setdefault("decode over a plain loop", []).append(ours / statistics.median(rates))
-        if target.prompts:
-            few: dict[str, Any] = {"prompts": list(target.prompts)[:EQUAL], "limit": 48}
-            pairs = zip(
-                probe("greedy", **few)["tokens"],
-                probe("plain_loop", files=theirs, tokens=1, repeat=1, **few)["tokens"],
-                strict=True,
-            )
-            figures["prompts_decoded_as_by_the_plain_loop"] = sum(a == b for a, b in pairs) / len(few["prompts"])
+    # In turn, round by round, so that what slows the machine slows all of them.
+    for _ in range(repeat if rivals else 0):
+        ours = rate("single")
+        for name, rival in rivals.items():
+            ratios.setdefault(f"decode over {name}", []).append(ours / rival())
+        if gguf and peers and target.prompts:
+            made = probe("plans", stop=list(target.stop), slots=slots, repeat=1, **asked)["questions_per_second"][0]
+            theirs = probe("high_level", tokens=1, repeat=1, **asked)["questions_per_second"][0]
+            ratios.setdefault(f"questions over create_completion, {slots} slots", []).append(made / theirs)
+    if exported and target.prompts:
+        few: dict[str, Any] = {"prompts": list(target.prompts)[:EQUAL], "limit": 48}
+        plain = probe("plain_loop", files=exported, tokens=1, repeat=1, **few)["tokens"]
+        equal = [a == b for a, b in zip(probe("greedy", **few)["tokens"], plain, strict=True)]
+        figures["prompts_decoded_as_by_the_plain_loop"] = sum(equal) / len(equal)
     limits = _limits(target, figures, slots, threads) if peers else {}
     return {
         "target": {"name": target.name, "engine": target.engine, "level": target.level},
@@ -203,15 +203,15 @@ def _probe(name: str, **settings: Any) -> dict[str, Any]:
     return values
 
 
-def _llama_bench(program: Path, file: str, threads: int) -> list[float]:
-    """Decoded tokens/s after a prompt of 64, as ours are measured."""
+def _llama_bench(program: Path, file: str, threads: int) -> float:
+    """Median of decoded tokens/s after a prompt of 64, as ours are measured."""
     command = [str(program), "-m", file, "-t", str(threads), "-p", "0", "-d", "64", "-n", str(TOKENS), "-r", "3"]
     try:
         run = subprocess.run([*command, "-fa", "1", "-o", "json"], capture_output=True, text=True, check=True)
     except (OSError, subprocess.CalledProcessError) as error:
         raise MissingError(f"cannot run {program.name}", hint="docs/engines.md says how it is built") from error
     samples: list[float] = json.loads(run.stdout)[0]["samples_ts"]
-    return samples
+    return statistics.median(samples)
 
 
 def _spread(values: Sequence[float]) -> dict[str, float]:

@@ -9,7 +9,7 @@ from dataclasses import replace
 from random import Random
 
 from dnc_edge.train.demonstrations import Demonstration
-from dnc_edge.train.stories import SYLLABLES
+from dnc_edge.train.words import SYLLABLES
 
 # Capitalised in mid-sentence, yet no names of people.
 NOT_NAMES = frozenset(

@@ -11,7 +11,8 @@ from random import Random
 
 from dnc_edge.prompts import FINAL_ANSWER, numbered
 from dnc_edge.train.demonstrations import Demonstration
-from dnc_edge.train.stories import BUILDERS, Story, shown
+from dnc_edge.train.stories import BUILDERS, Story
+from dnc_edge.train.words import shown
 
 
 def problems(seed: int) -> Iterator[Demonstration]:
