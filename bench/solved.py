@@ -34,7 +34,7 @@ def solved(task: Task, edge: Edge, *, jobs: int = 8, tick: Callable[[int], None]
     problems = {problem.id: problem for problem in task.problems}
     asked = (Question(problem.question, problem.context, problem.id) for problem in task.problems)
     made: dict[str, Record] = {}
-    for record in records(asked, edge, jobs=jobs):
+    for record in records(asked, edge.pipeline(), jobs=jobs):
         made[record.id] = record
         tick(len(made))
     answered = [made[id] for id in problems]

@@ -102,7 +102,7 @@ def test_plans_are_decoded_while_others_are_being_solved() -> None:
     """A solver that takes 0.2 s: 24 questions with 8 jobs take three turns of it, not 24."""
     with Counting(delay=0.2) as server, Edge(solver=f"{server.address}#m", slots=4) as edge:
         started = time.perf_counter()
-        done = list(records(iter(questions(24)), edge, jobs=8))
+        done = list(records(iter(questions(24)), edge.pipeline(), jobs=8))
         seconds = time.perf_counter() - started
     assert len(done) == 24 and all(record.answer == "72" for record in done)
     assert seconds < 24 * 0.2 * 0.75
@@ -112,10 +112,10 @@ def test_a_student_that_answers_too_is_not_waited_for_by_itself() -> None:
     """Many more questions than jobs and queues hold, planned and solved by one engine."""
     asked = [Question(f"Tom has {n} boxes of 12 eggs and sells 5. How many are left?", id=str(n)) for n in range(70)]
     with Edge(slots=2) as edge:
-        made = list(records(asked, edge, jobs=2))
+        made = list(records(asked, edge.pipeline(), jobs=2))
     assert sorted(int(record.id) for record in made) == list(range(70))
     with Misbehaving(*[400] * 200) as server, Edge(solver=f"{server.address}#m", fallback="local", slots=2) as edge:
-        fallen = list(records(asked[:40], edge, jobs=2))
+        fallen = list(records(asked[:40], edge.pipeline(), jobs=2))
     assert len(fallen) == 40 and {record.solver for record in fallen} == {"student:dnc-11m"}
 
 

@@ -15,6 +15,7 @@ from dnc_edge.batch.ledger import Ledger
 from dnc_edge.decomposers import PlannedDecomposer, StudentDecomposer
 from dnc_edge.edge import Edge
 from dnc_edge.errors import DncError, InputError, RecordsFailed, UsageError
+from dnc_edge.pipeline import Pipeline
 from dnc_edge.runner.gate import HOPELESS
 from dnc_edge.runner.journal import Journal, Reader
 from dnc_edge.runner.run import run
@@ -129,7 +130,7 @@ def batch(
         pipeline = edge.pipeline(solve=solve)
         todo = _todo(ledger, pipeline, progress, retry_failed=retry_failed)
         try:
-            for record in records(todo, edge, solve=solve, jobs=jobs):
+            for record in records(todo, pipeline, jobs=jobs):
                 line = record.to_json()
                 if journal:
                     place = journal.append(line)
@@ -162,7 +163,7 @@ def purse_path(out: Path) -> Path:
     return out.with_name(out.name + ".spent")
 
 
-def _todo(ledger: Ledger, pipeline: Any, progress: Progress, *, retry_failed: bool) -> Iterator[Question]:
+def _todo(ledger: Ledger, pipeline: Pipeline, progress: Progress, *, retry_failed: bool) -> Iterator[Question]:
     for question in ledger.questions():
         done = ledger.done(question.id or "")
         if done and done.key == pipeline.key(question) and not (done.failed and retry_failed):
@@ -199,7 +200,7 @@ def _write(out: Path, ledger: Ledger, *, in_input_order: bool) -> int:
     return failed
 
 
-def records(questions: Iterable[Question], edge: Edge, *, solve: bool = True, jobs: int = 8) -> Generator[Record]:
+def records(questions: Iterable[Question], pipeline: Pipeline, *, jobs: int = 8) -> Generator[Record]:
     """Records as they are finished.
 
     A local student decodes plans of many questions together; up to `jobs` finished plans are being solved
@@ -208,7 +209,6 @@ def records(questions: Iterable[Question], edge: Edge, *, solve: bool = True, jo
     Raises:
         BudgetReached, SolverError: no more can be asked.
     """
-    pipeline = edge.pipeline(solve=solve)
     decomposer = pipeline.decomposer
     together = isinstance(decomposer, StudentDecomposer) and pipeline.strategy == "static"
     planned: Iterable[tuple[Question, Plan | DncError | None]]
@@ -231,7 +231,7 @@ def records(questions: Iterable[Question], edge: Edge, *, solve: bool = True, jo
                 return event.record
         raise AssertionError("a strategy ended without a record")
 
-    if together and not solve:
+    if together and not pipeline.solver:
         # Nothing to wait for: no thread is worth its switches.
         yield from map(work, planned)
     else:

@@ -41,7 +41,7 @@ class Worker:
     def __call__(self, rows: dict[str, Any]) -> dict[str, list[str]]:
         from dnc_edge.batch.batch import records
 
-        made = list(records(self._questions(rows), self.edge, solve=self.solve, jobs=self.jobs))
+        made = list(records(self._questions(rows), self.edge.pipeline(solve=self.solve), jobs=self.jobs))
         return {"id": [record.id for record in made], "record": [record.to_json() for record in made]}
 
     def _questions(self, rows: dict[str, Any]) -> Iterator[Question]:
