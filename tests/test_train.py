@@ -292,10 +292,16 @@ def test_a_dry_run_tells_steps_tokens_memory_and_hours(tmp_path: Path, checkpoin
 
 def test_a_recipe_is_checked_against_what_it_sets(tmp_path: Path) -> None:
     assert recipes.load("bundled", "base", BaseConfig).layers == 12
+    assert recipes.load(None, "base", BaseConfig, {"epochs": 2.5}).epochs == 2.5
     for text, complaint in (
         ("[base]\nlayer = 2", "no setting base.layer"),
         ("[base]\nlayers = 'two'", "is not int"),
         ("[base]\noptimizer = 'sgd'", "base.optimizer = 'sgd'"),
+        ("[base]\nlayers = 0", "base.layers = 0 is not 1 or more"),
+        ("[base]\nepochs = 0", "base.epochs = 0 is not above 0"),
+        ("[base]\ndropout = 2", "base.dropout = 2 is not 0 to 1"),
+        ("[base]\nlearning_rate = nan", "base.learning_rate = nan is not above 0"),
+        ("base = 3", "no .base. table"),
         ("[other]", "no .base. table"),
         ("[base", "cannot read the recipe"),
     ):

@@ -11,7 +11,7 @@ import math
 import time
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
 from random import Random
@@ -24,6 +24,7 @@ from dnc_edge.train.demonstrations import Demonstration
 from dnc_edge.train.examples import Encoder, Example, pair
 from dnc_edge.train.facts import write_facts
 from dnc_edge.train.leakage import FrozenSides
+from dnc_edge.train.recipes import FROM_0, SHARE, setting
 
 # The state after the last whole epoch, from which a stopped run goes on.
 STATE = "state.pt"
@@ -33,33 +34,28 @@ STATE = "state.pt"
 class BaseConfig:
     """What `train base` does; the merged config is saved beside the weights."""
 
-    hidden_size: int = field(default=256, metadata={"help": "a multiple of 256, so that K-quants fit"})
+    hidden_size: int = setting(256, "a multiple of 256, so that K-quants fit")
     layers: int = 12
     feed_forward: int = 768
     heads: int = 4
     kv_heads: int = 4
     context: int = 2048
     epochs: float = 6
-    batch_tokens: int = field(default=6144, metadata={"help": "tokens a step, padding included"})
+    batch_tokens: int = setting(6144, "tokens a step, padding included")
     learning_rate: float = 3e-3
-    weight_decay: float = 0.05
-    warmup_steps: int = 100
-    optimizer: str = field(
-        default="muon",
-        metadata={"choices": ("muon", "adamw"), "help": "muon: hidden matrices; AdamW for the rest"},
-    )
-    prompt_weight: float = field(default=0.2, metadata={"help": "weight of the loss on prompts; completions have 1"})
-    dropout: float = field(
-        default=0.0, metadata={"help": "share of what each attention and feed-forward adds, left out"}
-    )
-    subword_dropout: float = field(default=0.05, metadata={"help": "share of merges left out in half of the examples"})
-    names: float = field(default=0.6, metadata={"help": "share of demonstrations whose names are swapped"})
-    numbers: float = field(default=0.6, metadata={"help": "share of plans whose numbers are swapped"})
-    solve_share: float = field(default=0.25, metadata={"help": "share of solutions shown in an epoch"})
-    passage_share: float = field(default=0.35, metadata={"help": "share of plans over a passage shown in an epoch"})
-    synthetic_first: int = field(default=8_000, metadata={"help": "program-written problems in the first epoch"})
-    synthetic_last: int = field(default=1_500, metadata={"help": "the same in the last epoch"})
-    seed: int = 0
+    weight_decay: float = setting(0.05, within=FROM_0)
+    warmup_steps: int = setting(100, within=FROM_0)
+    optimizer: str = setting("muon", "muon: hidden matrices; AdamW for the rest", choices=("muon", "adamw"))
+    prompt_weight: float = setting(0.2, "weight of the loss on prompts; completions have 1", within=FROM_0)
+    dropout: float = setting(0.0, "share of what each attention and feed-forward adds, left out", within=SHARE)
+    subword_dropout: float = setting(0.05, "share of merges left out in half of the examples", within=SHARE)
+    names: float = setting(0.6, "share of demonstrations whose names are swapped", within=SHARE)
+    numbers: float = setting(0.6, "share of plans whose numbers are swapped", within=SHARE)
+    solve_share: float = setting(0.25, "share of solutions shown in an epoch", within=SHARE)
+    passage_share: float = setting(0.35, "share of plans over a passage shown in an epoch", within=SHARE)
+    synthetic_first: int = setting(8_000, "program-written problems in the first epoch", within=FROM_0)
+    synthetic_last: int = setting(1_500, "the same in the last epoch", within=FROM_0)
+    seed: int = setting(0, within=FROM_0)
 
 
 def held_out(demonstration: Demonstration) -> bool:
@@ -166,6 +162,11 @@ def optimizers(model: Any, config: BaseConfig) -> list[Any]:
 def new_model(config: BaseConfig, vocabulary: int, eos: int) -> Any:
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
+
+    if config.hidden_size % (2 * config.heads) or config.heads % config.kv_heads:
+        sizes = f"hidden_size {config.hidden_size}, heads {config.heads}, kv_heads {config.kv_heads}"
+        hint = "each head takes an even share of hidden_size, and kv_heads divide heads"
+        raise InputError(f"these sizes make no Llama: {sizes}", hint=hint)
 
     torch.manual_seed(config.seed)
     model = LlamaForCausalLM(

@@ -6,7 +6,7 @@ Both by TRL, on a LoRA adapter; the base with the adapter off is the reference.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from dnc_edge.train import checkpoints
 from dnc_edge.train.checkpoints import Base
 from dnc_edge.train.demonstrations import Demonstration
 from dnc_edge.train.feedback import Preference
+from dnc_edge.train.recipes import FROM_0, SHARE, setting
 
 # (question, context, plan, gold answer) -> reward.
 Reward = Callable[[str, str | None, Sequence[str], str], float]
@@ -26,26 +27,26 @@ Reward = Callable[[str, str | None, Sequence[str], str], float]
 class PreferConfig:
     """What `train prefer` does; the merged config is saved beside the adapter."""
 
-    method: str = field(default="dpo", metadata={"choices": ("dpo", "grpo")})
-    beta: float = field(default=0.1, metadata={"help": "how strongly the reference holds"})
+    method: str = setting("dpo", choices=("dpo", "grpo"))
+    beta: float = setting(0.1, "how strongly the reference holds")
     rank: int = 16
     alpha: int = 32
-    dropout: float = 0.0
-    modules: str = field(default="all-linear", metadata={"help": "or names, separated by commas"})
-    samples: int = field(default=4, metadata={"help": "plans of a question"})
-    temperature: float = 0.8
+    dropout: float = setting(0.0, within=SHARE)
+    modules: str = setting("all-linear", "or names, separated by commas")
+    samples: int = setting(4, "plans of a question")
+    temperature: float = setting(0.8, within=FROM_0)
     epochs: float = 1
     batch: int = 32
     micro_batch: int = 4
     learning_rate: float = 5e-6
-    warmup: float = 0.1
+    warmup: float = setting(0.1, within=SHARE)
     max_length: int = 1024
-    longest_plan: int = field(default=160, metadata={"help": "tokens of a plan that GRPO samples"})
+    longest_plan: int = setting(160, "tokens of a plan that GRPO samples")
     checkpointing: bool = False
-    precision: str = field(default="auto", metadata={"choices": ("auto", "bf16", "fp32")})
-    every: int = field(default=50, metadata={"help": "steps between checkpoints"})
-    report: str = field(default="", metadata={"choices": ("", "tensorboard")})
-    seed: int = 0
+    precision: str = setting("auto", choices=("auto", "bf16", "fp32"))
+    every: int = setting(50, "steps between checkpoints")
+    report: str = setting("", choices=("", "tensorboard"))
+    seed: int = setting(0, within=FROM_0)
 
 
 def dpo(

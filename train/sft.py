@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from dnc_edge.train.base import held_out
 from dnc_edge.train.checkpoints import Base
 from dnc_edge.train.demonstrations import Demonstration, half
 from dnc_edge.train.examples import Example, pair
+from dnc_edge.train.recipes import FROM_0, SHARE, setting
 
 # A new token of a plan that is generated for evaluation; longer ones are cut.
 LONGEST_PLAN = 160
@@ -32,28 +33,28 @@ LONGEST_PLAN = 160
 class SftConfig:
     """What `train sft` does; the merged config is saved beside the adapter."""
 
-    role: str = field(default="decompose", metadata={"choices": ("decompose", "solve", "both")})
-    target: str = field(default="teacher", metadata={"choices": ("teacher", "gold", "direct"), "help": "of the solver"})
-    method: str = field(default="lora", metadata={"choices": ("lora", "qlora", "full")})
-    half: int = field(default=-1, metadata={"help": "train on half 0 or 1 of the questions alone, for cross-fitting"})
+    role: str = setting("decompose", choices=("decompose", "solve", "both"))
+    target: str = setting("teacher", "of the solver", choices=("teacher", "gold", "direct"))
+    method: str = setting("lora", choices=("lora", "qlora", "full"))
+    half: int = setting(-1, "train on half 0 or 1 of the questions alone, for cross-fitting", within=(-1, 1))
     rank: int = 16
     alpha: int = 32
-    dropout: float = 0.0
-    modules: str = field(default="all-linear", metadata={"help": "or names, separated by commas"})
+    dropout: float = setting(0.0, within=SHARE)
+    modules: str = setting("all-linear", "or names, separated by commas")
     epochs: float = 5
-    batch: int = field(default=128, metadata={"help": "examples a step, over all devices"})
-    micro_batch: int = field(default=8, metadata={"help": "examples at once on a device"})
+    batch: int = setting(128, "examples a step, over all devices")
+    micro_batch: int = setting(8, "examples at once on a device")
     learning_rate: float = 2e-4
-    warmup: float = field(default=0.03, metadata={"help": "share of the steps"})
-    max_length: int = field(default=1024, metadata={"help": "tokens; longer examples are left out, and counted"})
-    packing: bool = field(default=False, metadata={"help": "several examples in one sequence; causal models only"})
-    checkpointing: bool = field(default=False, metadata={"help": "less memory for more time"})
-    precision: str = field(default="auto", metadata={"choices": ("auto", "bf16", "fp32")})
-    every: int = field(default=50, metadata={"help": "steps between checkpoints, each judged on held-out problems"})
-    held_out: int = field(default=64, metadata={"help": "problems whose plans are generated; 0 evaluates nothing"})
-    patience: int = field(default=4, metadata={"help": "evaluations without a better plan F1 before it stops"})
-    report: str = field(default="", metadata={"choices": ("", "tensorboard"), "help": "beside the JSONL log"})
-    seed: int = 0
+    warmup: float = setting(0.03, "share of the steps", within=SHARE)
+    max_length: int = setting(1024, "tokens; longer examples are left out, and counted")
+    packing: bool = setting(False, "several examples in one sequence; causal models only")
+    checkpointing: bool = setting(False, "less memory for more time")
+    precision: str = setting("auto", choices=("auto", "bf16", "fp32"))
+    every: int = setting(50, "steps between checkpoints, each judged on held-out problems")
+    held_out: int = setting(64, "problems whose plans are generated; 0 evaluates nothing", within=FROM_0)
+    patience: int = setting(4, "evaluations without a better plan F1 before it stops")
+    report: str = setting("", "beside the JSONL log", choices=("", "tensorboard"))
+    seed: int = setting(0, within=FROM_0)
 
 
 def shown(demonstration: Demonstration, config: SftConfig) -> list[tuple[str, str, str]]:

@@ -7,7 +7,7 @@ only the label is asked for, so the rationales cost nothing then.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -17,6 +17,7 @@ from dnc_edge.tasks import stats
 from dnc_edge.train import checkpoints
 from dnc_edge.train.checkpoints import Base
 from dnc_edge.train.rationales import Labelled
+from dnc_edge.train.recipes import FROM_0, SHARE, setting
 
 PREDICT, EXPLAIN = "predict: ", "explain: "
 IGNORED = -100
@@ -26,28 +27,26 @@ IGNORED = -100
 class StepwiseConfig:
     """What `train stepwise` does; the merged config is saved beside the model."""
 
-    task: str = field(default="svamp", metadata={"help": "svamp, commonsenseqa, esnli or anli1"})
-    method: str = field(
-        default="stepwise",
-        metadata={
-            "choices": ("stepwise", "finetuning", "distillation"),
-            "help": "finetuning: gold labels alone; distillation: the teacher's labels alone",
-        },
+    task: str = setting("svamp", "svamp, commonsenseqa, esnli or anli1")
+    method: str = setting(
+        "stepwise",
+        "finetuning: gold labels alone; distillation: the teacher's labels alone",
+        choices=("stepwise", "finetuning", "distillation"),
     )
-    labels: str = field(default="gold", metadata={"choices": ("gold", "teacher"), "help": "of stepwise"})
-    alpha: float = field(default=0.5, metadata={"help": "weight of the label"})
-    fraction: float = field(default=1.0, metadata={"help": "share of the training side"})
+    labels: str = setting("gold", "of stepwise", choices=("gold", "teacher"))
+    alpha: float = setting(0.5, "weight of the label", within=SHARE)
+    fraction: float = setting(1.0, "share of the training side", within=SHARE)
     epochs: float = 10
     batch: int = 64
     micro_batch: int = 16
     learning_rate: float = 5e-5
-    warmup: float = 0.0
+    warmup: float = setting(0.0, within=SHARE)
     max_length: int = 512
     checkpointing: bool = False
-    precision: str = field(default="auto", metadata={"choices": ("auto", "bf16", "fp32")})
-    every: int = field(default=200, metadata={"help": "steps between checkpoints"})
-    report: str = field(default="", metadata={"choices": ("", "tensorboard")})
-    seed: int = 0
+    precision: str = setting("auto", choices=("auto", "bf16", "fp32"))
+    every: int = setting(200, "steps between checkpoints")
+    report: str = setting("", choices=("", "tensorboard"))
+    seed: int = setting(0, within=FROM_0)
 
 
 def targets(row: Labelled, config: StepwiseConfig) -> tuple[str, str | None]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import tomllib
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import Field, field, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -12,6 +13,24 @@ from dnc_edge.errors import InputError
 
 FOLDER = Path(__file__).parent
 Config = TypeVar("Config")
+# Of numbers.
+SHARE = (0, 1)
+FROM_0 = (0, math.inf)
+_ABOVE_0 = (math.ulp(0.0), math.inf)
+
+
+def setting(
+    default: Any, help: str = "", *, choices: tuple[str, ...] = (), within: tuple[float, float] | None = None
+) -> Any:
+    """A field of a config, and what it may be.
+
+    Args:
+        default: where a recipe says nothing.
+        help: for who reads the config.
+        choices: of a text.
+        within: least and most of a number; without it a whole one is at least 1, and another above 0.
+    """
+    return field(default=default, metadata={"help": help, "choices": choices, "within": within})
 
 
 def names() -> list[str]:
@@ -56,26 +75,41 @@ def load(recipe: str | None, table: str, kind: type[Config], given: Mapping[str,
         given: settings of the command line, which win; None values are not given.
 
     Raises:
-        InputError: the file cannot be read, or a setting is unknown or of the wrong kind.
+        InputError: the file cannot be read, or a setting is unknown, of the wrong kind, or out of its range.
     """
     path = find(recipe) if recipe else Path("--set")
-    values: dict[str, Any] = {}
+    values: Any = {}
     if recipe:
-        try:
-            values = dict(top(recipe)[table])
-        except KeyError as error:
-            raise InputError(f"{path} has no [{table}] table") from error
-    values |= {name: value for name, value in (given or {}).items() if value is not None}
-    known = {setting.name: setting for setting in fields(kind)}  # type: ignore[arg-type]
+        values = top(recipe).get(table)
+        if not isinstance(values, dict):
+            raise InputError(f"{path} has no [{table}] table")
+    given = {name: value for name, value in (given or {}).items() if value is not None}
+    values = values | given
+    known = {of.name: of for of in fields(kind)}  # type: ignore[arg-type]
     for name, value in values.items():
         if name not in known:
             raise InputError(f"{path}: there is no setting {table}.{name}", hint=f"settings: {', '.join(known)}")
-        setting = known[name]
-        wanted = type(setting.default)
-        if not isinstance(value, (int, float) if wanted is float else wanted) or (
-            isinstance(value, bool) and wanted is not bool
-        ):
-            raise InputError(f"{path}: {table}.{name} = {value!r} is not {wanted.__name__}")
-        if (choices := setting.metadata.get("choices")) and value not in choices:
-            raise InputError(f"{path}: {table}.{name} = {value!r}", hint=f"choose from: {', '.join(choices)}")
+        origin = "--set" if name in given else path
+        _check(f"{origin}: {table}.{name} = {value!r}", known[name], value)
     return kind(**values)
+
+
+def _check(what: str, of: Field[Any], value: Any) -> None:
+    # By the annotation: the default of a float may be a whole number.
+    wanted: type = {"int": int, "float": float, "str": str, "bool": bool}[str(of.type)]
+    kinds = (int, float) if wanted is float else wanted
+    if not isinstance(value, kinds) or (isinstance(value, bool) and wanted is not bool):
+        raise InputError(f"{what} is not {wanted.__name__}")
+    if (choices := of.metadata.get("choices")) and value not in choices:
+        raise InputError(what, hint=f"choose from: {', '.join(choices)}")
+    if isinstance(value, int | float) and wanted is not bool:
+        within = of.metadata.get("within") or ((1, math.inf) if wanted is int else _ABOVE_0)
+        if not (within[0] <= value <= within[1] and math.isfinite(value)):
+            raise InputError(f"{what} is not {_in_words(within)}")
+
+
+def _in_words(within: tuple[float, float]) -> str:
+    least, most = within
+    if most < math.inf:
+        return f"{least} to {most}"
+    return "above 0" if within == _ABOVE_0 else f"{least} or more"
