@@ -9,7 +9,7 @@ from dataclasses import Field, field, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
-from dnc_edge.errors import InputError
+from dnc_edge.errors import InputError, UsageError
 
 FOLDER = Path(__file__).parent
 Config = TypeVar("Config")
@@ -76,8 +76,9 @@ def load(recipe: str | None, table: str, kind: type[Config], given: Mapping[str,
 
     Raises:
         InputError: the file cannot be read, or a setting is unknown, of the wrong kind, or out of its range.
+        UsageError: a given one is.
     """
-    path = find(recipe) if recipe else Path("--set")
+    path = find(recipe) if recipe else None
     values: Any = {}
     if recipe:
         values = top(recipe).get(table)
@@ -87,29 +88,26 @@ def load(recipe: str | None, table: str, kind: type[Config], given: Mapping[str,
     values = values | given
     known = {of.name: of for of in fields(kind)}  # type: ignore[arg-type]
     for name, value in values.items():
+        origin, error = ("--set", UsageError) if name in given else (path, InputError)
         if name not in known:
-            raise InputError(f"{path}: there is no setting {table}.{name}", hint=f"settings: {', '.join(known)}")
-        origin = "--set" if name in given else path
-        _check(f"{origin}: {table}.{name} = {value!r}", known[name], value)
+            raise error(f"{origin}: there is no setting {table}.{name}", hint=f"settings: {', '.join(known)}")
+        if complaint := _complaint(known[name], value):
+            raise error(f"{origin}: {table}.{name} = {value!r} {complaint}")
     return kind(**values)
 
 
-def _check(what: str, of: Field[Any], value: Any) -> None:
+def _complaint(of: Field[Any], value: Any) -> str | None:
+    """What is wrong with a value, if anything is."""
     # By the annotation: the default of a float may be a whole number.
     wanted: type = {"int": int, "float": float, "str": str, "bool": bool}[str(of.type)]
     kinds = (int, float) if wanted is float else wanted
     if not isinstance(value, kinds) or (isinstance(value, bool) and wanted is not bool):
-        raise InputError(f"{what} is not {wanted.__name__}")
+        return f"is not {wanted.__name__}"
     if (choices := of.metadata.get("choices")) and value not in choices:
-        raise InputError(what, hint=f"choose from: {', '.join(choices)}")
+        return f"is none of: {', '.join(choices)}"
     if isinstance(value, int | float) and wanted is not bool:
-        within = of.metadata.get("within") or ((1, math.inf) if wanted is int else _ABOVE_0)
-        if not (within[0] <= value <= within[1] and math.isfinite(value)):
-            raise InputError(f"{what} is not {_in_words(within)}")
-
-
-def _in_words(within: tuple[float, float]) -> str:
-    least, most = within
-    if most < math.inf:
-        return f"{least} to {most}"
-    return "above 0" if within == _ABOVE_0 else f"{least} or more"
+        least, most = of.metadata.get("within") or ((1, math.inf) if wanted is int else _ABOVE_0)
+        if not (least <= value <= most and math.isfinite(value)):
+            limits = f"{least} to {most}" if most < math.inf else "above 0" if 0 < least < 1 else f"{least} or more"
+            return f"is not {limits}"
+    return None
