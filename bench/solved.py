@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
-from dnc_edge.batch.batch import records
+from dnc_edge.batch.records import records
 from dnc_edge.edge import Edge
 from dnc_edge.tasks import Task, stats
 from dnc_edge.types import Question, Record, Usage

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from dnc_edge import parse, prompts
-from dnc_edge.engines import GREEDY, Request, Sampling
+from dnc_edge.engines import GREEDY, Sampling
 from dnc_edge.errors import DncError, InputError
 from dnc_edge.pricing import Prices
 from dnc_edge.streams import mapped, result_of
@@ -97,37 +97,35 @@ class StudentDecomposer:
         Questions are taken from the iterable as the engine has room for them. What is wrong with one (a
         prompt too long) stands in the place of its plan.
         """
-        running: dict[str, tuple[Question, Generation]] = {}
+        asked: dict[Generation, Question] = {}
 
-        def requests() -> Iterator[Request]:
+        def generations() -> Iterator[Generation]:
             for question in questions:
-                tokens = self.student.prompt("decompose", prompts.user_message(question.text, question.context))
-                generation = self._generation(tokens)
-                running[generation.request.id] = question, generation
-                yield generation.request
+                generation = self.begin(question)
+                asked[generation] = question
+                yield generation
 
-        for step in self.student.engine.run(requests()):
-            question, generation = running[step.id]
-            try:
-                text = generation.feed(step)
-            except DncError as error:
-                del running[step.id]
-                yield question, error
-                continue
-            if not step.finish and "\n" in text and self._whole(generation, self.cap) >= self.cap:
-                generation.stop()
-            if step.finish:
-                generation.end()
-                del running[step.id]
-                yield question, self._plan(generation, self.cap)
+        for generation in self.student.generate_many(generations()):
+            yield asked.pop(generation), self.planned(generation)
+
+    def begin(self, question: Question) -> Generation:
+        """The decoding of a question's plan, to run together with others."""
+        tokens = self.student.prompt("decompose", prompts.user_message(question.text, question.context))
+        generation = self._generation(tokens)
+        generation.enough = lambda piece: "\n" in piece and self._whole(generation) >= self.cap
+        return generation
+
+    def planned(self, generation: Generation) -> Plan | DncError:
+        """The plan that was decoded, or what was wrong."""
+        return generation.error or self._plan(generation, self.cap)
 
     def _generation(self, tokens: list[int]) -> Generation:
         limit = self.student.manifest.roles["decompose"].max_tokens
         return self.student.generate(tokens, max_tokens=limit, sampling=self.sampling, distinct_lines=True)
 
-    def _whole(self, generation: Generation, cap: int) -> int:
+    def _whole(self, generation: Generation) -> int:
         """How many sub-questions are whole."""
-        return len(parse.plan(generation.text.rpartition("\n")[0], cap=cap).subquestions)
+        return len(parse.plan(generation.text.rpartition("\n")[0], cap=self.cap).subquestions)
 
     def _decode(self, tokens: list[int], *, cap: int) -> Planning:
         generation = self._generation(tokens)

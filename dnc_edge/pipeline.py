@@ -80,7 +80,9 @@ class Pipeline:
         except DncError as raised:
             raised.stage = raised.stage or partial.stage
             error = raised
-        record = replace(partial.record, usage=partial.usage, seconds=time.perf_counter() - started)
+        # A stage that was decoded together with others took its own time before.
+        seconds = max(time.perf_counter() - started, sum(usage.seconds for usage in partial.usage.values()))
+        record = replace(partial.record, usage=partial.usage, seconds=seconds)
         costs = [usage.cost_usd for usage in partial.usage.values()]
         known = [cost for cost in costs if cost is not None]
         record = replace(record, cost_usd=sum(known) if len(known) == len(costs) else None)

@@ -54,6 +54,8 @@ class ScriptedEngine:
                     break
                 last = index == request.max_tokens - 1
                 yield Step(request.id, token, -0.5, "stop" if token == END else "length" if last else None)
+                for inserted in request.insert(token) if request.insert else ():
+                    yield Step(request.id, inserted)
 
     def cancel(self, id: str) -> None:
         self.cancelled.add(id)

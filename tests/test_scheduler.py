@@ -35,11 +35,13 @@ class FakeCache:
         self.guesses = guesses
         self.held: list[list[tuple[str | None, int]]] = [[] for _ in range(slots)]
         self.adapter: str | None = None
-        self.decoded = 0
+        self.model = continuation
+        self.rounds = self.decoded = 0
         self.fail_at: int | None = None
 
     def decode(self, entries: Sequence[Entry]) -> Any:
         assert 0 < len(entries) <= self.batch
+        self.rounds += 1
         self.decoded += len(entries)
         if self.fail_at is not None and self.decoded >= self.fail_at:
             self.fail_at = None
@@ -52,7 +54,7 @@ class FakeCache:
             if entry.wanted:
                 assert len({adapter for adapter, _ in held}) == 1, "tokens of two adapters in one sequence"
                 row = np.zeros(VOCABULARY, np.float32)
-                row[continuation(self.adapter, [token for _, token in held])] = 5
+                row[self.model(self.adapter, [token for _, token in held])] = 5
                 rows.append(row)
         return np.stack(rows) if rows else None
 
@@ -70,11 +72,21 @@ def alone(request: Request, context: int) -> list[int]:
     """What a request gives when nothing else is about."""
     tokens = list(request.tokens)
     made: list[int] = []
+    coming: list[int] = []
     while len(made) < min(request.max_tokens, context - len(request.tokens)):
-        made.append(continuation(request.adapter, tokens + made))
+        if coming:
+            made.append(coming.pop(0))
+        else:
+            made.append(continuation(request.adapter, tokens + made))
+            coming = list(request.insert(made[-1])) if request.insert else []
         if made[-1] in request.stop_ids:
             break
     return made
+
+
+def inserted(token: int) -> Sequence[int]:
+    """Some tokens are followed by one or two that the model did not choose, or by the end."""
+    return {5: (6,), 10: (3, 4), 15: (END,)}.get(token, ())
 
 
 @st.composite
@@ -93,6 +105,7 @@ def workloads(draw: st.DrawFn) -> tuple[list[Request], int, int, int]:
                 stop_ids=frozenset({END}),
                 adapter=draw(st.sampled_from([None, None, "a", "b"])),
                 shared=len(instruction) if with_instruction else 0,
+                insert=draw(st.sampled_from([None, inserted])),
             )
         )
     return requests, slots, draw(st.integers(20, 60)), draw(st.integers(slots, 40))
@@ -124,6 +137,42 @@ def test_every_request_gets_the_tokens_it_would_get_alone(work: tuple[list[Reque
         else:
             assert tokens[request.id] == alone(request, context)
             assert (ends[request.id] == "stop") == (tokens[request.id][-1] == END)
+
+
+@pytest.mark.parametrize("insert", [None, inserted])
+def test_what_was_there_before_is_guessed_and_changes_nothing(insert: Any) -> None:
+    """A model that counts to eight, and is interrupted after every five."""
+    request = Request("0", [*range(1, 9), *range(1, 9)], max_tokens=60, insert=insert)
+    made, rounds = [], []
+    for guesses in (True, False):
+        cache = FakeCache(1, 200, 64, guesses=guesses)
+        cache.model = lambda _, tokens: tokens[-1] % 8 + 1
+        made.append(collect(Scheduler(cache).run([request]))[0]["0"])
+        rounds.append(cache.rounds)
+    assert made[0] == made[1] and len(made[0]) == 60
+    assert rounds[0] < rounds[1] * 0.7
+
+
+@given(workloads())
+def test_an_encoder_reads_a_prompt_whole_and_its_decoder_writes_one_token_a_round(
+    work: tuple[list[Request], int, int, int],
+) -> None:
+    requests, slots, context, _ = work
+    cache = FakeCache(slots, context, slots * context, guesses=False)
+    cache.resumes = False
+    decode = cache.decode
+
+    def checked(entries: Sequence[Entry]) -> Any:
+        for slot in {entry.slot for entry in entries}:
+            positions = [entry.position for entry in entries if entry.slot == slot]
+            assert positions[0] == 0 or len(positions) == 1
+        return decode(entries)
+
+    cache.decode = checked  # type: ignore[method-assign]
+    tokens, _, _ = collect(Scheduler(cache).run(requests))
+    for request in requests:
+        if len(request.tokens) < context:
+            assert tokens[request.id] == alone(request, context)
 
 
 @given(workloads(), st.data())

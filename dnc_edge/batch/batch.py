@@ -3,28 +3,20 @@
 from __future__ import annotations
 
 import contextlib
-import sys
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from dnc_edge.batch import outputs
 from dnc_edge.batch.ledger import Ledger
-from dnc_edge.decomposers import PlannedDecomposer, StudentDecomposer
+from dnc_edge.batch.records import records
 from dnc_edge.edge import Edge
 from dnc_edge.errors import DncError, InputError, RecordsFailed, UsageError
 from dnc_edge.pipeline import Pipeline
-from dnc_edge.runner.gate import HOPELESS
 from dnc_edge.runner.journal import Journal, Reader
-from dnc_edge.runner.run import run
-from dnc_edge.types import Finished, Plan, Question, Record
-
-# Threads take turns so often while plans are decoded beside requests.
-SWITCH_SECONDS = 1e-4
-# Errors that say nothing of a question: the run ends, and the question is still to be asked.
-ENDING = frozenset({"budget", "solver_down"}) | HOPELESS
+from dnc_edge.types import Question, Record
 
 
 @dataclass
@@ -198,56 +190,6 @@ def _write(out: Path, ledger: Ledger, *, in_input_order: bool) -> int:
     finally:
         reader.close()
     return failed
-
-
-def records(questions: Iterable[Question], pipeline: Pipeline, *, jobs: int = 8) -> Generator[Record]:
-    """Records as they are finished.
-
-    A local student decodes plans of many questions together; up to `jobs` finished plans are being solved
-    meanwhile.
-
-    Raises:
-        BudgetReached, SolverError: no more can be asked.
-    """
-    decomposer = pipeline.decomposer
-    together = isinstance(decomposer, StudentDecomposer) and pipeline.strategy == "static"
-    planned: Iterable[tuple[Question, Plan | DncError | None]]
-    if together:
-        assert isinstance(decomposer, StudentDecomposer)
-        planned = decomposer.decompose_many(questions)
-    else:
-        planned = ((question, None) for question in questions)
-
-    def work(item: tuple[Question, Plan | DncError | None]) -> Record:
-        question, plan = item
-        own = pipeline
-        if plan is not None:
-            assert decomposer is not None
-            own = replace(pipeline, decomposer=PlannedDecomposer(decomposer, plan))
-        for event in own.stream(question):
-            if isinstance(event, Finished):
-                if event.error and (event.error.code in ENDING or isinstance(event.error, UsageError)):
-                    raise event.error
-                return event.record
-        raise AssertionError("a strategy ended without a record")
-
-    if together and not pipeline.solver:
-        # Nothing to wait for: no thread is worth its switches.
-        yield from map(work, planned)
-    else:
-        with _eager_switches():
-            yield from run(planned, work, jobs=jobs)
-
-
-@contextlib.contextmanager
-def _eager_switches() -> Iterator[None]:
-    """Let the engine's thread have the interpreter soon after each decode: by default others keep it for 5 ms."""
-    before = sys.getswitchinterval()
-    sys.setswitchinterval(SWITCH_SECONDS)
-    try:
-        yield
-    finally:
-        sys.setswitchinterval(before)
 
 
 def check_paths(source: str, out: Path | None) -> None:

@@ -39,7 +39,7 @@ class Worker:
         self.pipeline = self.edge.pipeline(solve=solve)
 
     def __call__(self, rows: dict[str, Any]) -> dict[str, list[str]]:
-        from dnc_edge.batch.batch import records
+        from dnc_edge.batch.records import records
 
         made = list(records(self._questions(rows), self.edge.pipeline(solve=self.solve), jobs=self.jobs))
         return {"id": [record.id for record in made], "record": [record.to_json() for record in made]}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -40,6 +40,8 @@ class Request:
         distinct: token ids between which no segment may repeat exactly; empty allows repeats.
         shared: how many of the first tokens are an instruction that other requests begin with too; an engine
             may decode it once for all of them.
+        insert: told of every decoded token, in whichever thread decodes; the tokens that it gives come next, whatever
+            the model would have chosen. They are steps too, with log-probability 0. Not together with `distinct`.
     """
 
     id: str
@@ -50,6 +52,7 @@ class Request:
     adapter: str | None = None
     distinct: frozenset[int] = frozenset()
     shared: int = 0
+    insert: Callable[[int], Sequence[int]] | None = None
 
 
 @dataclass(frozen=True)

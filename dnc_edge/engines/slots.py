@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, Protocol
 
 from dnc_edge.engines.distinct import DistinctSegments
 from dnc_edge.engines.lookup import PromptLookup
-from dnc_edge.engines.protocol import Request, Step
+from dnc_edge.engines.protocol import Finish, Request, Step
 from dnc_edge.engines.sampling import Sampler, greedy
 
 # A shorter instruction is decoded again sooner than it is looked up and copied.
@@ -275,7 +275,7 @@ class Slots:
             self._advance(slot, logits[place], int(likeliest[place]), float(logprobs[place]))
             if slot.decoding is None:
                 break
-            right = place < len(guessed) and len(slot.cached) == held and decoding.pending[0] == guessed[place]
+            right = place < len(guessed) and len(slot.cached) == held and list(decoding.pending) == [guessed[place]]
             if not right or decoding.request.id in self._cancelled:
                 break
             decoding.pending.popleft()
@@ -296,7 +296,7 @@ class Slots:
         for slot in sorted(active, key=lambda slot: len(slot.decoding.pending) > 1 if slot.decoding else False):
             decoding = slot.decoding
             assert decoding is not None
-            count = min(len(decoding.pending), room, self._until_shared(slot))
+            count = min(len(decoding.pending), room, self._most_at_once(slot))
             for _ in range(count):
                 token = decoding.pending.popleft()
                 last = not decoding.pending
@@ -310,16 +310,18 @@ class Slots:
         wanted.sort(key=lambda slot: slot.index)
         return entries, wanted
 
-    def _until_shared(self, slot: _Slot) -> int:
-        """An instruction is decoded by itself, so that it is the same whoever decoded it."""
+    def _most_at_once(self, slot: _Slot) -> int:
         decoding = slot.decoding
         assert decoding is not None
-        shared = decoding.request.shared
-        at = len(slot.cached)
-        return shared - at if shared >= LEAST_SHARED and at < shared else self._backend.context
+        request, at = decoding.request, len(slot.cached)
+        if not self._backend.resumes:
+            # An encoder reads the prompt whole; the decoder beside it writes token by token, what is inserted too.
+            return 1 if at >= len(request.tokens) else len(request.tokens)
+        # An instruction is decoded by itself, so that it is the same whoever decoded it.
+        return request.shared - at if request.shared >= LEAST_SHARED and at < request.shared else self._backend.context
 
     def _advance(self, slot: _Slot, logits: Any, token: int, logprob: float) -> None:
-        """Take a slot's next token, the likeliest one given, and pass on what is certain."""
+        """Take a slot's next token, the likeliest one given, and what is inserted; pass on what is certain."""
         decoding = slot.decoding
         assert decoding is not None
         request = decoding.request
@@ -334,15 +336,18 @@ class Slots:
                     decoding.lookup.drop(rewind.drop)
                 del slot.cached[-rewind.drop :]
                 self._backend.trim(slot.index, len(slot.cached))
-        if decoding.lookup:
-            decoding.lookup.add(token)
-        decoding.made += 1
-        ended = token in request.stop_ids
-        finish = "stop" if ended else "length" if decoding.made == decoding.room else None
-        step = Step(request.id, token, logprob, finish)  # type: ignore[arg-type]
-        if not finish:
-            decoding.pending.append(token)
-        decoding.held.append(step)
+        inserted = request.insert(token) if request.insert else ()
+        finish: Finish | None = None
+        for following, certainty in ((token, logprob), *((one, 0.0) for one in inserted)):
+            if decoding.lookup:
+                decoding.lookup.add(following)
+            decoding.made += 1
+            ended = following in request.stop_ids
+            finish = "stop" if ended else "length" if decoding.made == decoding.room else None
+            decoding.held.append(Step(request.id, following, certainty, finish))
+            if finish:
+                break
+            decoding.pending.append(following)
         if finish or not decoding.watch or not decoding.watch.holding:
             decoding.caller.steps.extend(decoding.held)
             decoding.held.clear()

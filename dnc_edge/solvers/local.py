@@ -10,13 +10,15 @@ from typing import Any
 from dnc_edge import parse, prompts
 from dnc_edge.calculator import evaluate
 from dnc_edge.engines import GREEDY, Sampling
-from dnc_edge.errors import SolverError
+from dnc_edge.errors import DncError, SolverError
 from dnc_edge.pricing import Prices
-from dnc_edge.solvers.protocol import History, Mode, Solving
-from dnc_edge.students.student import Student
-from dnc_edge.types import Answer, AnswerDelta, Question, Usage
+from dnc_edge.solvers.protocol import History, Mode, Solver, Solving
+from dnc_edge.students.student import Generation, Student
+from dnc_edge.students.tokenizer import Detokenizer, Tokenizer
+from dnc_edge.types import Answer, AnswerDelta, Question
 
 _OPEN_MARK = re.compile(r"<<([^<>=]{1,200})=$")
+_LONGEST_MARK = 203
 _MARKS = re.compile(r"<<[^<>]*>>")
 
 
@@ -42,8 +44,18 @@ class LocalSolver:
         """Nothing to do: the student is loaded."""
 
     def solve(self, question: Question, plan: Sequence[str], mode: Mode) -> Solving:
-        # The small student knows one way to solve; `direct` starts it at the final answer.
-        return self._ask(question, plan, lead=prompts.FINAL_ANSWER if mode == "direct" and not plan else "")
+        return self._ask(question, plan, lead=_lead(plan, mode))
+
+    def begin(self, question: Question, plan: Sequence[str], mode: Mode) -> Generation:
+        """The decoding of an answer, to run together with others."""
+        return self._generation(question, plan, _lead(plan, mode))
+
+    def answered(self, generation: Generation, plan: Sequence[str], mode: Mode) -> Answer | DncError:
+        """The answer that was decoded, or what was wrong."""
+        try:
+            return generation.error or self._answer(generation, plan, lead=_lead(plan, mode))
+        except SolverError as error:
+            return error
 
     def step(self, question: Question, history: History, subquestion: str) -> Solving:
         given = _answered(history)
@@ -58,53 +70,84 @@ class LocalSolver:
         self, question: Question, plan: Sequence[str], *, given: str = "", lead: str = "", one_line: bool = False
     ) -> Solving:
         """Solve, going on from what is `given` already and then `lead`, which belongs to the reply."""
+        generation = self._generation(question, plan, given + lead)
+        text, shown = lead, ""
+        for piece in generation:
+            text += piece
+            if one_line and "\n" in text:
+                generation.stop()
+                break
+            visible = _visible(text)
+            if len(visible) > len(shown):
+                yield AnswerDelta(visible[len(shown) :])
+                shown = visible
+        answer = self._answer(generation, plan, given=given, lead=lead)
+        if len(answer.text) > len(shown):
+            yield AnswerDelta(answer.text[len(shown) :])
+        return answer
+
+    def _generation(self, question: Question, plan: Sequence[str], begun: str) -> Generation:
         student = self.student
         tokens = student.prompt("solve", prompts.user_message(question.text, question.context, plan))
-        tokens += student.tokenizer.encode(given + lead)
-        room = student.manifest.roles["solve"].max_tokens
-        usage = Usage()
-        text, shown, finish = lead, "", "stop"
-        calculating = True
-        while calculating:
-            calculating = False
-            generation = student.generate(tokens, max_tokens=max(1, room), sampling=self.sampling)
-            for piece in generation:
-                text += piece
-                if one_line and "\n" in text:
-                    generation.stop()
-                    break
-                if (mark := _OPEN_MARK.search(text)) and (result := _result(mark.group(1))) is not None:
-                    generation.stop()
-                    calculating = True
-                    break
-                visible = _visible(text)
-                if len(visible) > len(shown):
-                    yield AnswerDelta(visible[len(shown) :])
-                    shown = visible
-            finish = generation.finish or "stop"
-            # What continues is in the cache already: the prompt is counted once.
-            usage += generation.usage if not usage.requests else replace(generation.usage, input_tokens=0)
-            room -= len(generation.tokens)
-            if calculating and result is not None:
-                text += f"{result}>>"
-                tokens = [*tokens, *generation.tokens, *student.tokenizer.encode(f"{result}>>")]
-        if finish == "length":
+        return student.generate(
+            tokens + student.tokenizer.encode(begun),
+            max_tokens=student.manifest.roles["solve"].max_tokens,
+            sampling=self.sampling,
+            insert=_Calculator(student.tokenizer),
+        )
+
+    def _answer(self, generation: Generation, plan: Sequence[str], *, given: str = "", lead: str = "") -> Answer:
+        if generation.finish == "length":
             raise SolverError(
-                f"{self.name} was cut off at {student.manifest.roles['solve'].max_tokens} tokens",
+                f"{self.name} was cut off at {generation.request.max_tokens} tokens",
                 code="solver_cut",
                 hint="this question is too much for the small local solver; use --solver",
             )
-        whole = _MARKS.sub("", text).rstrip()
-        if len(whole) > len(shown):
-            yield AnswerDelta(whole[len(shown) :])
-        reply = given + whole
+        text = _MARKS.sub("", lead + generation.text).rstrip()
         return Answer(
-            answer=parse.final_answer(reply),
-            text=whole,
-            subanswers=parse.subanswers(reply) if plan else (),
+            answer=parse.final_answer(given + text),
+            text=text,
+            subanswers=parse.subanswers(given + text) if plan else (),
             finish_reason="stop",
-            usage=replace(usage, requests=1, cost_usd=self.prices.of_local(usage)),
+            usage=replace(generation.usage, cost_usd=self.prices.of_local(generation.usage)),
         )
+
+
+class AnsweredSolver:
+    """A solver whose answer to one question is there already, decoded together with others."""
+
+    def __init__(self, solver: Solver, answer: Answer | DncError) -> None:
+        self.name, self.small = solver.name, solver.small
+        self.identity, self.prepare = solver.identity, solver.prepare
+        self.step, self.conclude = solver.step, solver.conclude
+        self._answer = answer
+
+    def solve(self, question: Question, plan: Sequence[str], mode: Mode) -> Solving:
+        if isinstance(self._answer, DncError):
+            raise self._answer
+        yield AnswerDelta(self._answer.text)
+        return self._answer
+
+
+class _Calculator:
+    """Reads a reply token by token, and gives the result of each calculator mark that it opens."""
+
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        self._tokenizer = tokenizer
+        self._detokenizer = Detokenizer(tokenizer)
+        self._text = ""
+
+    def __call__(self, token: int) -> Sequence[int]:
+        self._text = (self._text + self._detokenizer.add(token))[-_LONGEST_MARK:]
+        if (mark := _OPEN_MARK.search(self._text)) and (result := _result(mark.group(1))) is not None:
+            self._text = ""
+            return self._tokenizer.encode(f"{result}>>")
+        return ()
+
+
+def _lead(plan: Sequence[str], mode: Mode) -> str:
+    """The small student knows one way to solve; `direct` starts it at the final answer."""
+    return prompts.FINAL_ANSWER if mode == "direct" and not plan else ""
 
 
 def _answered(history: History) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from importlib.util import find_spec
 
 from dnc_edge.engines import GREEDY, Engine, Request, Sampling, Step
@@ -27,6 +27,8 @@ class Generation:
     Attributes:
         text: all text so far. tokens: the decoded ids so far, without the ending one.
         finish: why it ended; "cancelled" after `stop()`; None while it runs.
+        enough: set it to a function of each new piece of text that says whether that will do.
+        error: why nothing came of it, where it was decoded together with others.
         logprob: sum over the decoded tokens, the ending one included; mean_logprob divides it.
     """
 
@@ -37,6 +39,8 @@ class Generation:
         self.text = ""
         self.tokens: list[int] = []
         self.finish: Finish | None = None
+        self.enough: Callable[[str], bool] = lambda _: False
+        self.error: PromptTooLong | None = None
         self.logprob = 0.0
         self._steps = 0
         self._started = time.perf_counter()
@@ -208,11 +212,17 @@ class Student:
         return encode_prompt(self.tokenizer, self.manifest.roles[role].template, user)
 
     def generate(
-        self, tokens: list[int], *, max_tokens: int, sampling: Sampling = GREEDY, distinct_lines: bool = False
+        self,
+        tokens: list[int],
+        *,
+        max_tokens: int,
+        sampling: Sampling = GREEDY,
+        distinct_lines: bool = False,
+        insert: Callable[[int], Sequence[int]] | None = None,
     ) -> Generation:
         """Continue token ids until an end token or `max_tokens`; iterate the result for its text.
 
-        With `distinct_lines` no line is decoded twice.
+        With `distinct_lines` no line is decoded twice; for `insert` see `Request`.
         """
         request = Request(
             id=f"g{next(_ids)}",
@@ -222,8 +232,35 @@ class Student:
             sampling=sampling,
             distinct=self._newline if distinct_lines else frozenset(),
             shared=max((len(head) for head in self._heads if tokens[: len(head)] == head), default=0),
+            insert=insert,
         )
         return Generation(self.engine, self.tokenizer, request)
+
+    def generate_many(self, generations: Iterable[Generation]) -> Generator[Generation]:
+        """Decode many together; each comes when it has ended, in any order.
+
+        They are taken from the iterable as the engine has room for them.
+        """
+        running: dict[str, Generation] = {}
+
+        def requests() -> Iterator[Request]:
+            for generation in generations:
+                running[generation.request.id] = generation
+                yield generation.request
+
+        for step in self.engine.run(requests()):
+            generation = running[step.id]
+            try:
+                piece = generation.feed(step)
+            except PromptTooLong as error:
+                generation.error = error
+            else:
+                if not step.finish and piece and generation.enough(piece):
+                    generation.stop()
+            if step.finish:
+                generation.end()
+                del running[step.id]
+                yield generation
 
     def close(self) -> None:
         self.engine.close()

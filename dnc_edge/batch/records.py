@@ -1,0 +1,124 @@
+"""Many questions through one pipeline: a record for each, as it is finished."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections import deque
+from collections.abc import Generator, Iterable, Iterator
+from dataclasses import replace
+from typing import TypeGuard
+
+from dnc_edge.decomposers import Decomposer, PlannedDecomposer, StudentDecomposer
+from dnc_edge.errors import DncError, UsageError
+from dnc_edge.pipeline import Pipeline
+from dnc_edge.runner.gate import HOPELESS
+from dnc_edge.runner.run import run
+from dnc_edge.solvers import AnsweredSolver, LocalSolver
+from dnc_edge.students.student import Generation, Student
+from dnc_edge.types import Answer, Finished, Plan, Question, Record
+
+# Threads take turns so often while plans are decoded beside requests.
+SWITCH_SECONDS = 1e-4
+# Errors that say nothing of a question: the run ends, and the question is still to be asked.
+ENDING = frozenset({"budget", "solver_down"}) | HOPELESS
+
+
+def records(questions: Iterable[Question], pipeline: Pipeline, *, jobs: int = 8) -> Generator[Record]:
+    """Records as they are finished.
+
+    A local student decodes plans of many questions together, and its answers with them; with another solver up to
+    `jobs` finished plans are being solved meanwhile.
+
+    Raises:
+        BudgetReached, SolverError: no more can be asked.
+    """
+    decomposer, solver = pipeline.decomposer, pipeline.solver
+    if pipeline.strategy != "dynamic" and isinstance(solver, LocalSolver) and _made_by(decomposer, solver.student):
+        yield from _by_one_student(questions, pipeline, decomposer, solver)
+        return
+    if pipeline.strategy == "static" and isinstance(decomposer, StudentDecomposer):
+        planned: Iterable[tuple[Question, Plan | DncError | None]] = decomposer.decompose_many(questions)
+        if not solver:
+            # Nothing to wait for: no thread is worth its switches.
+            yield from (_record(pipeline, question, plan) for question, plan in planned)
+            return
+    else:
+        planned = ((question, None) for question in questions)
+    with _eager_switches():
+        yield from run(planned, lambda item: _record(pipeline, *item), jobs=jobs)
+
+
+def _record(
+    pipeline: Pipeline, question: Question, plan: Plan | DncError | None = None, answer: Answer | DncError | None = None
+) -> Record:
+    """Run a question, with what is there already in place of being decoded."""
+    if plan is not None and pipeline.decomposer:
+        pipeline = replace(pipeline, decomposer=PlannedDecomposer(pipeline.decomposer, plan))
+    if answer is not None and pipeline.solver:
+        pipeline = replace(pipeline, solver=AnsweredSolver(pipeline.solver, answer))
+    for event in pipeline.stream(question):
+        if isinstance(event, Finished):
+            if event.error and (event.error.code in ENDING or isinstance(event.error, UsageError)):
+                raise event.error
+            return event.record
+    raise AssertionError("a strategy ended without a record")
+
+
+def _made_by(decomposer: Decomposer | None, student: Student) -> TypeGuard[StudentDecomposer | None]:
+    """Whether a student makes all plans there are."""
+    return decomposer is None or (isinstance(decomposer, StudentDecomposer) and decomposer.student is student)
+
+
+def _by_one_student(
+    questions: Iterable[Question], pipeline: Pipeline, decomposer: StudentDecomposer | None, solver: LocalSolver
+) -> Iterator[Record]:
+    """Plans and answers share the student's slots in one thread; a plan that is whole is answered next."""
+    waiting = iter(questions)
+    planned: deque[tuple[Question, Plan | None]] = deque()
+    planning: dict[Generation, Question] = {}
+    solving: dict[Generation, tuple[Question, Plan | None]] = {}
+
+    def generations() -> Iterator[Generation]:
+        while True:
+            if not planned:
+                question = next(waiting, None)
+                if question is None:
+                    return
+                if decomposer:
+                    planning[generation := decomposer.begin(question)] = question
+                    yield generation
+                    continue
+                planned.append((question, None))
+            question, plan = planned.popleft()
+            asked = plan.subquestions if plan else ()
+            solving[generation := solver.begin(question, asked, pipeline.mode)] = question, plan
+            yield generation
+
+    while True:
+        for generation in solver.student.generate_many(generations()):
+            if decomposer and generation in planning:
+                question = planning.pop(generation)
+                made = decomposer.planned(generation)
+                if isinstance(made, DncError):
+                    yield _record(pipeline, question, made)
+                else:
+                    planned.append((question, made))
+            else:
+                question, plan = solving.pop(generation)
+                asked = plan.subquestions if plan else ()
+                yield _record(pipeline, question, plan, solver.answered(generation, asked, pipeline.mode))
+        # The last plans became whole when there was nothing more to take.
+        if not planned:
+            return
+
+
+@contextlib.contextmanager
+def _eager_switches() -> Iterator[None]:
+    """Let the engine's thread have the interpreter soon after each decode: by default others keep it for 5 ms."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(SWITCH_SECONDS)
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(before)
