@@ -82,12 +82,11 @@ class StudentDecomposer:
         return {"student": self.student.weights.sha256, "cap": self.cap, "sampling": vars(self.sampling)}
 
     def decompose(self, question: Question) -> Planning:
-        tokens = self.student.prompt("decompose", prompts.user_message(question.text, question.context))
-        return self._decode(tokens, cap=self.cap)
+        return self._decode(self._prompt(question), cap=self.cap)
 
     def next(self, question: Question, history: Sequence[tuple[str, str]]) -> Planning:
         # What was asked so far stands where the student's own plan would: it goes on from there.
-        tokens = self.student.prompt("decompose", prompts.user_message(question.text, question.context))
+        tokens = self._prompt(question)
         tokens += self.student.tokenizer.encode("".join(asked + "\n" for asked, _ in history))
         return _next(self._decode(tokens, cap=1), history)
 
@@ -110,22 +109,24 @@ class StudentDecomposer:
 
     def begin(self, question: Question) -> Generation:
         """The decoding of a question's plan, to run together with others."""
-        tokens = self.student.prompt("decompose", prompts.user_message(question.text, question.context))
-        generation = self._generation(tokens)
-        generation.enough = lambda piece: "\n" in piece and self._whole(generation) >= self.cap
+        generation = self._generation(self._prompt(question))
+        generation.enough = lambda piece: "\n" in piece and len(self._whole(generation, self.cap)) >= self.cap
         return generation
 
     def planned(self, generation: Generation) -> Plan | DncError:
         """The plan that was decoded, or what was wrong."""
         return generation.error or self._plan(generation, self.cap)
 
+    def _prompt(self, question: Question) -> list[int]:
+        return self.student.prompt("decompose", prompts.user_message(question.text, question.context))
+
     def _generation(self, tokens: list[int]) -> Generation:
         limit = self.student.manifest.roles["decompose"].max_tokens
         return self.student.generate(tokens, max_tokens=limit, sampling=self.sampling, distinct_lines=True)
 
-    def _whole(self, generation: Generation) -> int:
-        """How many sub-questions are whole."""
-        return len(parse.plan(generation.text.rpartition("\n")[0], cap=self.cap).subquestions)
+    def _whole(self, generation: Generation, cap: int) -> tuple[str, ...]:
+        """The sub-questions that are whole."""
+        return parse.plan(generation.text.rpartition("\n")[0], cap=cap).subquestions
 
     def _decode(self, tokens: list[int], *, cap: int) -> Planning:
         generation = self._generation(tokens)
@@ -133,7 +134,7 @@ class StudentDecomposer:
         for piece in generation:
             yield PlanDelta(piece)
             if "\n" in piece:
-                whole = parse.plan(generation.text.rpartition("\n")[0], cap=cap).subquestions
+                whole = self._whole(generation, cap)
                 for number in range(told, len(whole)):
                     yield SubQuestion(number + 1, whole[number])
                 told = len(whole)

@@ -29,9 +29,10 @@ def continuation(adapter: str | None, tokens: Sequence[int]) -> int:
 class FakeCache:
     """A cache of token lists; it refuses what a real one could not do."""
 
+    resumes = True
+
     def __init__(self, slots: int, context: int, batch: int, *, guesses: bool = True) -> None:
         self.slots, self.context, self.batch = slots, context, batch
-        self.resumes = True
         self.guesses = guesses
         self.held: list[list[tuple[str | None, int]]] = [[] for _ in range(slots)]
         self.adapter: str | None = None
@@ -66,6 +67,18 @@ class FakeCache:
 
     def use(self, adapter: str | None) -> None:
         self.adapter = adapter
+
+
+class EncoderCache(FakeCache):
+    """A prompt goes in whole, what follows it one token a round."""
+
+    resumes = False
+
+    def decode(self, entries: Sequence[Entry]) -> Any:
+        for slot in {entry.slot for entry in entries}:
+            positions = [entry.position for entry in entries if entry.slot == slot]
+            assert positions[0] == 0 or len(positions) == 1
+        return super().decode(entries)
 
 
 def alone(request: Request, context: int) -> list[int]:
@@ -158,17 +171,7 @@ def test_an_encoder_reads_a_prompt_whole_and_its_decoder_writes_one_token_a_roun
     work: tuple[list[Request], int, int, int],
 ) -> None:
     requests, slots, context, _ = work
-    cache = FakeCache(slots, context, slots * context, guesses=False)
-    cache.resumes = False
-    decode = cache.decode
-
-    def checked(entries: Sequence[Entry]) -> Any:
-        for slot in {entry.slot for entry in entries}:
-            positions = [entry.position for entry in entries if entry.slot == slot]
-            assert positions[0] == 0 or len(positions) == 1
-        return decode(entries)
-
-    cache.decode = checked  # type: ignore[method-assign]
+    cache = EncoderCache(slots, context, slots * context, guesses=False)
     tokens, _, _ = collect(Scheduler(cache).run(requests))
     for request in requests:
         if len(request.tokens) < context:

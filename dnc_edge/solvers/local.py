@@ -18,6 +18,7 @@ from dnc_edge.students.tokenizer import Detokenizer, Tokenizer
 from dnc_edge.types import Answer, AnswerDelta, Question
 
 _OPEN_MARK = re.compile(r"<<([^<>=]{1,200})=$")
+# Two brackets, what is between them, and the equals sign.
 _LONGEST_MARK = 203
 _MARKS = re.compile(r"<<[^<>]*>>")
 
