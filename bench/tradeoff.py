@@ -20,12 +20,12 @@ from dnc_edge.bench.machine import machine
 from dnc_edge.bench.solved import STAGES, solved
 from dnc_edge.edge import Edge
 from dnc_edge.errors import UsageError
-from dnc_edge.runner.store import Store
+from dnc_edge.remote.store import Store
 from dnc_edge.tasks import Task, stats
 from dnc_edge.types import Question, record_key
 
 if TYPE_CHECKING:
-    from dnc_edge.runner.gate import Gate
+    from dnc_edge.remote.gate import Gate
 
 
 @dataclass(frozen=True)

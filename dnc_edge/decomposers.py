@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any, Protocol
 from dnc_edge import parse, prompts
 from dnc_edge.engines import GREEDY, Sampling
 from dnc_edge.errors import DncError, InputError
-from dnc_edge.pricing import Prices
+from dnc_edge.remote.pricing import Prices
 from dnc_edge.streams import mapped, result_of
 from dnc_edge.types import Plan, PlanDelta, Question, Record, SubQuestion, Usage
 
 if TYPE_CHECKING:
-    from dnc_edge.endpoint import Chat
+    from dnc_edge.remote.protocol import Chat
     from dnc_edge.students.student import Generation, Student
 
 Planning = Generator[PlanDelta | SubQuestion, None, Plan]

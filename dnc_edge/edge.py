@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING, Any
 from dnc_edge.config import Settings, load
 from dnc_edge.engines.protocol import Sampling
 from dnc_edge.errors import InputError, UsageError
-from dnc_edge.pricing import Prices
+from dnc_edge.remote.pricing import Prices
 from dnc_edge.types import Event, Finished, Question, Record
 
 if TYPE_CHECKING:
     from dnc_edge.decomposers import Decomposer
-    from dnc_edge.endpoint import Chat
     from dnc_edge.pipeline import Pipeline
-    from dnc_edge.runner.gate import Gate
-    from dnc_edge.runner.store import Store
+    from dnc_edge.remote.gate import Gate
+    from dnc_edge.remote.protocol import Chat
+    from dnc_edge.remote.store import Store
     from dnc_edge.solvers import Solver
     from dnc_edge.students.chat import LocalChat
     from dnc_edge.students.student import Student
@@ -230,8 +230,8 @@ class Edge:
             return self._chats[path]
 
     def _endpoint(self, spec: str, options: Mapping[str, Any]) -> Any:
-        from dnc_edge.endpoint import Deadlines, Endpoint
-        from dnc_edge.retry import Retry
+        from dnc_edge.remote.endpoint import Deadlines, Endpoint
+        from dnc_edge.remote.retry import Retry
 
         settings = self.settings
         # Of many requests each can wait longer than a person would.
@@ -247,7 +247,7 @@ class Edge:
         )
         if self.store is None:
             return endpoint
-        from dnc_edge.runner.store import StoredChat
+        from dnc_edge.remote.store import StoredChat
 
         return StoredChat(endpoint, self.store)
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from dnc_edge import prompts
 from dnc_edge.errors import DncError
-from dnc_edge.pricing import Prices
+from dnc_edge.remote.pricing import Prices
 from dnc_edge.types import Answer, AnswerDelta, Event, Finished, Plan, Question, Record, Usage, record_key
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from dnc_edge.pricing import Prices
+from dnc_edge.remote.pricing import Prices
 from dnc_edge.types import Question
 
 PRICED = Prices(remote=(1.0, 1.0))

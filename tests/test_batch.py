@@ -15,7 +15,7 @@ from dnc_edge.batch import outputs
 from dnc_edge.batch.batch import Progress, batch, records
 from dnc_edge.edge import Edge
 from dnc_edge.errors import InputError, RecordsFailed, UsageError
-from dnc_edge.runner.gate import Gate
+from dnc_edge.remote.gate import Gate
 from dnc_edge.types import RECORD_FIELDS, Question
 from tests.batches import command, questions, read_records, write_questions
 from tests.servers import Counting, Misbehaving

@@ -16,8 +16,8 @@ import pytest
 from dnc_edge.batch.batch import Progress, batch, purse_path
 from dnc_edge.edge import Edge
 from dnc_edge.errors import BudgetReached, DncError
-from dnc_edge.runner.gate import Gate
-from dnc_edge.runner.store import Store
+from dnc_edge.remote.gate import Gate
+from dnc_edge.remote.store import Store
 from dnc_edge.types import Question
 from tests.batches import PRICED, command, questions, read_records, write_questions
 from tests.servers import Counting, heeding_interrupts

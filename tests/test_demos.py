@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from dnc_edge.pricing import Prices
-from dnc_edge.runner.gate import Gate
+from dnc_edge.remote.gate import Gate
+from dnc_edge.remote.pricing import Prices
 from dnc_edge.students import manifest, resolve
 from dnc_edge.train import demonstrations as records
 from dnc_edge.train.demonstrations import Demonstration

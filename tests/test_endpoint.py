@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 
-from dnc_edge.endpoint import Deadlines, Endpoint, Reply
 from dnc_edge.errors import SolverError, UsageError
-from dnc_edge.pricing import Prices
-from dnc_edge.retry import Retry
+from dnc_edge.remote.endpoint import Deadlines, Endpoint
+from dnc_edge.remote.pricing import Prices
+from dnc_edge.remote.reply import Reply
+from dnc_edge.remote.retry import Retry
 from dnc_edge.streams import mapped, result_of
 from dnc_edge.types import Usage
 from tests.servers import Misbehaving

@@ -10,7 +10,7 @@ import pytest
 from dnc_edge.batch import provider
 from dnc_edge.edge import Edge
 from dnc_edge.errors import InputError, MissingError, SolverError, UsageError
-from dnc_edge.pricing import Prices
+from dnc_edge.remote.pricing import Prices
 from dnc_edge.types import Question
 from tests.batches import questions, read_records
 from tests.servers import BatchService

@@ -14,14 +14,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dnc_edge.endpoint import Endpoint
+from dnc_edge.batch.run import run
 from dnc_edge.errors import BudgetReached, InputError, SolverError, UsageError
-from dnc_edge.pricing import Prices
-from dnc_edge.runner.gate import MOST_FAILURES, Gate, bound
-from dnc_edge.runner.journal import Journal, Reader
-from dnc_edge.runner.purse import Purse
-from dnc_edge.runner.run import run
-from dnc_edge.runner.store import Store, StoredChat
+from dnc_edge.journal import Journal, Reader
+from dnc_edge.remote.endpoint import Endpoint
+from dnc_edge.remote.gate import MOST_FAILURES, Gate, bound
+from dnc_edge.remote.pricing import Prices
+from dnc_edge.remote.purse import Purse
+from dnc_edge.remote.store import Store, StoredChat
 from dnc_edge.types import Usage
 from tests.servers import Misbehaving
 
@@ -238,7 +238,7 @@ def test_complete_replies_alone_are_kept_and_given_again(tmp_path: Path) -> None
 
 def test_a_cap_holds_against_any_server(tmp_path: Path) -> None:
     """Twenty runs against a server that fails by chance; it charges what it sends, cut or not."""
-    from dnc_edge.retry import Retry
+    from dnc_edge.remote.retry import Retry
     from tests.servers import Counting
 
     for seed in range(20):

@@ -20,8 +20,8 @@ from dnc_edge.bench.papers import CONFIGS, Models
 from dnc_edge.bench.report import report, section
 from dnc_edge.bench.tradeoff import System, dry_run, systems, tradeoff
 from dnc_edge.errors import BudgetReached, UsageError
-from dnc_edge.pricing import Prices
-from dnc_edge.runner.gate import Gate
+from dnc_edge.remote.gate import Gate
+from dnc_edge.remote.pricing import Prices
 from dnc_edge.train.stepwise import StepwiseConfig
 from tests.servers import Counting
 

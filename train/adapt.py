@@ -24,7 +24,7 @@ from dnc_edge.train.sft import SftConfig, generated_f1, sft
 from dnc_edge.types import Question
 
 if TYPE_CHECKING:
-    from dnc_edge.runner.gate import Gate
+    from dnc_edge.remote.gate import Gate
 
 # Share of the questions that no adapter sees.
 HELD_OUT = 0.2

@@ -15,7 +15,7 @@ from dnc_edge.types import Record
 
 if TYPE_CHECKING:
     from dnc_edge.batch.batch import Progress
-    from dnc_edge.runner.gate import Gate
+    from dnc_edge.remote.gate import Gate
 
 
 def demos(

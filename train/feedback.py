@@ -20,7 +20,7 @@ from dnc_edge.train.sampling import sampled
 
 if TYPE_CHECKING:
     from dnc_edge.batch.batch import Progress
-    from dnc_edge.runner.gate import Gate
+    from dnc_edge.remote.gate import Gate
 
 
 @dataclass(frozen=True)

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 
 from dnc_edge.edge import Edge
 from dnc_edge.errors import BudgetReached, DncError
-from dnc_edge.runner.store import Store
+from dnc_edge.remote.store import Store
 from dnc_edge.tasks.own import same_answer
 from dnc_edge.train.demonstrations import half
 from dnc_edge.train.prefer import Reward
 from dnc_edge.types import Question
 
 if TYPE_CHECKING:
-    from dnc_edge.runner.gate import Gate
+    from dnc_edge.remote.gate import Gate
 
 
 @contextlib.contextmanager

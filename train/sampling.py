@@ -10,8 +10,8 @@ from typing import Any
 from dnc_edge.batch.batch import Progress, batch, store_path
 from dnc_edge.edge import Edge
 from dnc_edge.errors import RecordsFailed
-from dnc_edge.runner.gate import Gate
-from dnc_edge.runner.store import Store
+from dnc_edge.remote.gate import Gate
+from dnc_edge.remote.store import Store
 from dnc_edge.train.demonstrations import Demonstration
 from dnc_edge.types import Question, Record
 

@@ -14,8 +14,8 @@ from dnc_edge.batch.ledger import Ledger
 from dnc_edge.batch.records import records
 from dnc_edge.edge import Edge
 from dnc_edge.errors import DncError, InputError, RecordsFailed, UsageError
+from dnc_edge.journal import Journal, Reader
 from dnc_edge.pipeline import Pipeline
-from dnc_edge.runner.journal import Journal, Reader
 from dnc_edge.types import Question, Record
 
 

@@ -8,8 +8,8 @@ from typing import Any
 
 from dnc_edge import prompts
 from dnc_edge.edge import Edge
-from dnc_edge.endpoint import Endpoint
-from dnc_edge.runner.gate import bound
+from dnc_edge.remote.endpoint import Endpoint
+from dnc_edge.remote.gate import bound
 from dnc_edge.streams import result_of
 from dnc_edge.types import Question, Usage
 

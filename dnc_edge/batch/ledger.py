@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from dnc_edge.errors import InputError
+from dnc_edge.journal import Journal
 from dnc_edge.pipeline import question_id
-from dnc_edge.runner.journal import Journal
 from dnc_edge.types import Question
 
 

@@ -18,8 +18,8 @@ from dnc_edge import parse, prompts
 from dnc_edge.batch import outputs
 from dnc_edge.batch.batch import Progress, batch
 from dnc_edge.edge import Edge
-from dnc_edge.endpoint import Endpoint, translated
 from dnc_edge.errors import InputError, MissingError, RecordsFailed, SolverError, UsageError
+from dnc_edge.remote.endpoint import Endpoint, translated
 from dnc_edge.types import Question, Record, RecordError, Usage, record_key
 
 # What OpenAI takes in one file (platform.openai.com/docs/guides/batch), and its price.

@@ -9,11 +9,11 @@ from collections.abc import Generator, Iterable, Iterator
 from dataclasses import replace
 from typing import TypeGuard
 
+from dnc_edge.batch.run import run
 from dnc_edge.decomposers import Decomposer, PlannedDecomposer, StudentDecomposer
 from dnc_edge.errors import DncError, UsageError
 from dnc_edge.pipeline import Pipeline
-from dnc_edge.runner.gate import HOPELESS
-from dnc_edge.runner.run import run
+from dnc_edge.remote.gate import HOPELESS
 from dnc_edge.solvers import AnsweredSolver, LocalSolver
 from dnc_edge.students.student import Generation, Student
 from dnc_edge.types import Answer, Finished, Plan, Question, Record

@@ -73,8 +73,8 @@ def batch(
     from dnc_edge.batch.batch import batch as run_batch
     from dnc_edge.batch.batch import check_paths, purse_path, store_path
     from dnc_edge.edge import Edge
-    from dnc_edge.runner.gate import Gate
-    from dnc_edge.runner.store import Store
+    from dnc_edge.remote.gate import Gate
+    from dnc_edge.remote.store import Store
 
     for name, value, known in (("order", order, ("input", "finished")), ("runner", runner, ("local", "ray"))):
         if value not in known:

@@ -66,8 +66,8 @@ def quant(
     from dnc_edge.bench import quant as bench
     from dnc_edge.bench.solved import solved
     from dnc_edge.edge import Edge
-    from dnc_edge.runner.gate import Gate
-    from dnc_edge.runner.store import Store
+    from dnc_edge.remote.gate import Gate
+    from dnc_edge.remote.store import Store
 
     chosen = _task(task, limit, seed, column)
     prices = options.prices(price, None)
@@ -182,7 +182,7 @@ def tradeoff(
     from dnc_edge.bench import tradeoff as bench
     from dnc_edge.bench.fractions import NAME, fractions
     from dnc_edge.bench.papers import CONFIGS, Models
-    from dnc_edge.runner.gate import Gate
+    from dnc_edge.remote.gate import Gate
 
     known = (*CONFIGS, NAME)
     if config is not None and config not in known:

@@ -68,7 +68,7 @@ def prices(price: tuple[float, float] | None, local_price: str | None) -> Any:
     Raises:
         UsageError: the local price is neither a number nor `paper`, or a price is negative.
     """
-    from dnc_edge.pricing import Prices
+    from dnc_edge.remote.pricing import Prices
 
     if price is not None and min(price) < 0:
         raise UsageError("--price: a price cannot be negative")

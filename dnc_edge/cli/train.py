@@ -117,7 +117,7 @@ def demos(
       dnc-edge train demos demos.jsonl --data gsm8k --teacher openai:gpt-4o-mini --max-cost 5
     """
     from dnc_edge.batch.batch import purse_path
-    from dnc_edge.runner.gate import Gate
+    from dnc_edge.remote.gate import Gate
     from dnc_edge.train import demonstrations as records
     from dnc_edge.train.demos import demos as ask
     from dnc_edge.train.sources import gather
@@ -273,7 +273,7 @@ def prefer(
     """
     _free(out, resume, force)
     require(*PACKAGES, extra="train")
-    from dnc_edge.runner.gate import Gate
+    from dnc_edge.remote.gate import Gate
     from dnc_edge.train import demonstrations as records
     from dnc_edge.train import feedback, rewards
     from dnc_edge.train import prefer as train
@@ -328,7 +328,7 @@ def adapt(
     """
     require(*PACKAGES, extra="train")
     from dnc_edge.batch import inputs
-    from dnc_edge.runner.gate import Gate
+    from dnc_edge.remote.gate import Gate
     from dnc_edge.train.adapt import adapt as run
     from dnc_edge.train.recipes import load
     from dnc_edge.train.sft import SftConfig

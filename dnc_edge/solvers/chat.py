@@ -7,8 +7,8 @@ from dataclasses import replace
 from typing import Any
 
 from dnc_edge import parse, prompts
-from dnc_edge.endpoint import Chat
-from dnc_edge.pricing import Prices
+from dnc_edge.remote.pricing import Prices
+from dnc_edge.remote.protocol import Chat
 from dnc_edge.solvers.protocol import History, Mode, Solving
 from dnc_edge.streams import mapped
 from dnc_edge.types import Answer, AnswerDelta, Question

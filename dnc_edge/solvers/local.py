@@ -11,7 +11,7 @@ from dnc_edge import parse, prompts
 from dnc_edge.calculator import evaluate
 from dnc_edge.engines import GREEDY, Sampling
 from dnc_edge.errors import DncError, SolverError
-from dnc_edge.pricing import Prices
+from dnc_edge.remote.pricing import Prices
 from dnc_edge.solvers.protocol import History, Mode, Solver, Solving
 from dnc_edge.students.student import Generation, Student
 from dnc_edge.students.tokenizer import Detokenizer, Tokenizer

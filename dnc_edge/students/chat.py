@@ -13,10 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dnc_edge.endpoint import Messages, Reply
 from dnc_edge.engines import GREEDY, Request, Sampling
 from dnc_edge.errors import SolverError, StudentError
-from dnc_edge.pricing import Prices
+from dnc_edge.remote.pricing import Prices
+from dnc_edge.remote.protocol import Messages
+from dnc_edge.remote.reply import Reply
 from dnc_edge.students.student import Generation
 from dnc_edge.types import Usage
 

@@ -5,17 +5,15 @@ from __future__ import annotations
 import json
 import sqlite3
 import threading
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from dnc_edge.endpoint import Chat, Messages, Reply
-from dnc_edge.pricing import Prices
+from dnc_edge.remote.pricing import Prices
+from dnc_edge.remote.protocol import Chat, Messages
+from dnc_edge.remote.reply import Reply
 from dnc_edge.types import Usage, record_key
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 
 class Store:

@@ -7,7 +7,7 @@ import threading
 from pathlib import Path
 
 from dnc_edge.errors import InputError
-from dnc_edge.runner.journal import Journal
+from dnc_edge.journal import Journal
 
 
 class Purse:

@@ -13,15 +13,12 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from dnc_edge.errors import BudgetReached, SolverError, UsageError
-from dnc_edge.pricing import Prices
-from dnc_edge.runner.purse import Purse
+from dnc_edge.remote.pricing import Prices
+from dnc_edge.remote.purse import Purse
 from dnc_edge.types import Usage
-
-if TYPE_CHECKING:
-    from dnc_edge.endpoint import Endpoint
 
 # Tokens that a message's role and separators may take, beside its text.
 PER_MESSAGE = 16
@@ -31,6 +28,16 @@ MOST_FAILURES = 20
 # The server turned these down unread: nothing was generated, nothing is charged.
 UNCHARGED = frozenset({"solver_rate_limited", "solver_auth", "solver_not_found", "solver_rejected", "solver_no_key"})
 HOPELESS = frozenset({"solver_auth", "solver_not_found", "solver_no_key"})
+
+
+class Billed(Protocol):
+    """What the gate asks of an endpoint: its name and its prices."""
+
+    name: str
+
+    def cost(self, usage: Usage, prices: Prices) -> float | None:
+        """Return the dollars of a reply; None if no price is known."""
+        ...
 
 
 def bound(body: Mapping[str, Any], messages: Sequence[Mapping[str, str]]) -> Usage:
@@ -51,7 +58,7 @@ class Ticket:
     """Leave to send one attempt; say how it ended."""
 
     gate: Gate
-    endpoint: Endpoint
+    endpoint: Billed
     reserved: float
     attempt: int
 
@@ -114,7 +121,7 @@ class Gate:
     def __exit__(self, *_: object) -> None:
         self._purse.close()
 
-    def admit(self, endpoint: Endpoint, body: Mapping[str, Any], messages: Sequence[Mapping[str, str]]) -> Ticket:
+    def admit(self, endpoint: Billed, body: Mapping[str, Any], messages: Sequence[Mapping[str, str]]) -> Ticket:
         """Wait until an attempt may be sent.
 
         Raises:

@@ -1,7 +1,7 @@
 """A model behind an OpenAI-compatible endpoint: streaming, deadlines, retries, usage.
 
 No client is made and no key is asked for until the first request. The SDK's own retries are off: the
-policy of `dnc_edge.retry` is the only one.
+policy of `remote/retry.py` is the only one.
 """
 
 from __future__ import annotations
@@ -9,28 +9,17 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any
 
 from dnc_edge.errors import DncError, SolverError, UsageError
-from dnc_edge.pricing import Prices
-from dnc_edge.retry import Retry
+from dnc_edge.remote.gate import Gate
+from dnc_edge.remote.pricing import Prices
+from dnc_edge.remote.protocol import Messages
+from dnc_edge.remote.reply import Reply
+from dnc_edge.remote.retry import Retry
 from dnc_edge.types import Usage
-
-if TYPE_CHECKING:
-    from dnc_edge.runner.gate import Gate
-
-Messages = Sequence[Mapping[str, str]]
-
-
-@dataclass(frozen=True)
-class Reply:
-    """A complete reply and what it cost (dollars are added by whoever knows the price)."""
-
-    text: str
-    finish_reason: str
-    usage: Usage
 
 
 @dataclass(frozen=True)
@@ -40,32 +29,6 @@ class Deadlines:
     connect: float = 10.0
     read: float = 60.0
     total: float = 300.0
-
-
-class Chat(Protocol):
-    """A model that takes messages and streams a reply: an endpoint, or a local file.
-
-    Attributes:
-        name: as the command line writes it.
-    """
-
-    name: str
-
-    def identity(self) -> dict[str, Any]:
-        """What of it changes an answer."""
-        ...
-
-    def prepare(self) -> None:
-        """Do now what the first request needs."""
-        ...
-
-    def cost(self, usage: Usage, prices: Prices) -> float | None:
-        """Dollars of a reply; None where no price is known."""
-        ...
-
-    def stream(self, messages: Messages) -> Generator[str, None, Reply]:
-        """Text as it arrives; returns the whole reply."""
-        ...
 
 
 @dataclass

@@ -1,1 +1,0 @@
-"""Many paid requests: bounded concurrency, one gate for rate and money, a journal that survives a kill."""
