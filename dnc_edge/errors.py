@@ -9,6 +9,22 @@
         StudentError                  a student is unknown, damaged or not what it claims
         DataMissing                   a data set is not where it should be
       SolverError           exit 5    the solver (or a remote decomposer) gave no usable answer
+        SolverCut                     the reply ended at the limit of tokens
+        SolverFiltered                the provider's filter stopped the question or the reply
+        SolverRefused                 the model refused to answer
+        SolverEmpty                   a complete reply without an answer: nothing, thinking alone, a tool call
+        SolverBadReply                a reply that is no chat completion, or that stopped for an unknown reason
+        SolverBrokenReply             the reply ended before it was complete
+        SolverConnection              the address cannot be reached
+        SolverTimeout                 no complete reply within a deadline
+        SolverServerError             the server failed (HTTP 5xx)
+        SolverRejected                the server rejected the request (HTTP 400, 413, 422)
+        SolverRateLimited             too many requests (HTTP 429)
+          SolverWait                  the server asks for a longer wait than the patience setting allows
+        SolverQuota                   quota or balance is used up (HTTP 402, some 429)
+        SolverAuth                    the key is missing or not accepted (HTTP 401, 403)
+        SolverNotFound                there is no such model or path (HTTP 404)
+        SolverDown                    the server failed many times in a row
       BudgetReached         exit 6    the next request could exceed the cost cap
       RecordsFailed         exit 7    a batch ended with failed records
 
@@ -16,6 +32,11 @@
 """
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from dnc_edge.types import Usage
 
 
 class DncError(Exception):
@@ -26,11 +47,16 @@ class DncError(Exception):
         hint: what to do about it, in one line; printed after the message.
         code: short machine-readable name, kept in records (`error.code`).
         stage: "decompose" or "solve" where one is to blame.
-        retryable: whether the same request may succeed later.
+        retryable: whether the same request may succeed later; None takes the class's value.
+
+    Attributes:
+        fatal: whether it concerns the run rather than one question: a batch ends, the question stays pending.
     """
 
     exit_code = 1
     default_code = "error"
+    retryable = False
+    fatal = False
 
     def __init__(
         self,
@@ -39,14 +65,15 @@ class DncError(Exception):
         hint: str | None = None,
         code: str | None = None,
         stage: str | None = None,
-        retryable: bool = False,
+        retryable: bool | None = None,
     ) -> None:
         super().__init__(message)
         self.message = message
         self.hint = hint
         self.code = code or self.default_code
         self.stage = stage
-        self.retryable = retryable
+        if retryable is not None:
+            self.retryable = retryable
 
 
 class UsageError(DncError):
@@ -89,16 +116,105 @@ class DataMissing(MissingError):
 
 
 class SolverError(DncError):
-    """`retry_after` is what the server asked to wait before another request, in seconds."""
+    """A model behind an address, or a local one, gave no usable answer.
+
+    Attributes:
+        charged: whether the provider may bill what was sent; False only if the request was turned down unread.
+        retry_after: seconds that the server asked to wait; None if it did not say.
+        usage: what the failed attempts took; None if nothing was sent.
+    """
 
     exit_code = 5
     default_code = "solver"
+    charged = True
     retry_after: float | None = None
+    usage: Usage | None = None
+
+
+class SolverCut(SolverError):
+    default_code = "solver_cut"
+
+
+class SolverFiltered(SolverError):
+    default_code = "solver_filtered"
+
+
+class SolverRefused(SolverError):
+    default_code = "solver_refused"
+
+
+class SolverEmpty(SolverError):
+    default_code = "solver_empty"
+
+
+class SolverBadReply(SolverError):
+    default_code = "solver_bad_reply"
+
+
+class SolverBrokenReply(SolverError):
+    default_code = "solver_broken_reply"
+    retryable = True
+
+
+class SolverConnection(SolverError):
+    default_code = "solver_connection"
+    retryable = True
+
+
+class SolverTimeout(SolverError):
+    default_code = "solver_timeout"
+    retryable = True
+
+
+class SolverServerError(SolverError):
+    default_code = "solver_server"
+    retryable = True
+
+
+class SolverRejected(SolverError):
+    default_code = "solver_rejected"
+    charged = False
+
+
+class SolverRateLimited(SolverError):
+    default_code = "solver_rate_limited"
+    retryable = True
+    charged = False
+
+
+class SolverWait(SolverRateLimited):
+    default_code = "solver_wait"
+    fatal = True
+
+
+class SolverQuota(SolverError):
+    default_code = "solver_quota"
+    charged = False
+    fatal = True
+
+
+class SolverAuth(SolverError):
+    default_code = "solver_auth"
+    charged = False
+    fatal = True
+
+
+class SolverNotFound(SolverError):
+    default_code = "solver_not_found"
+    charged = False
+    fatal = True
+
+
+class SolverDown(SolverError):
+    default_code = "solver_down"
+    charged = False
+    fatal = True
 
 
 class BudgetReached(DncError):
     exit_code = 6
     default_code = "budget"
+    fatal = True
 
 
 class RecordsFailed(DncError):

@@ -6,7 +6,7 @@ from collections.abc import Generator, Iterable, Sequence
 from typing import Any
 
 from dnc_edge.engines import Request, Step
-from dnc_edge.errors import SolverError
+from dnc_edge.errors import SolverServerError
 from dnc_edge.solvers.protocol import History, Mode, Solving
 from dnc_edge.students.manifest import Manifest, Role, WeightFile
 from dnc_edge.students.student import Student
@@ -112,7 +112,7 @@ class ScriptedSolver:
         self.asked.append((kind, given))
         reply = self.replies.pop(0)
         if reply is None:
-            raise SolverError("scripted failure", code="solver_server", retryable=True)
+            raise SolverServerError("scripted failure")
         yield AnswerDelta(reply)
         usage = Usage(requests=1, input_tokens=10, output_tokens=5, seconds=0.1, cost_usd=None)
         return Answer(reply.rpartition(" ")[2], reply, usage=usage)

@@ -83,7 +83,7 @@ def test_options_are_merged_into_the_request_and_none_leaves_a_field_out() -> No
         ("html", "solver_bad_reply", 1),
         ("json", "solver_bad_reply", 1),
         ("garbage", "solver_broken_reply", 4),
-        ("empty", "solver_empty", 4),
+        ("empty", "solver_empty", 1),
         ("refusal", "solver_refused", 1),
         ("length", "solver_cut", 1),
         ("content_filter", "solver_filtered", 1),

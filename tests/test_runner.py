@@ -15,7 +15,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dnc_edge.batch.run import run
-from dnc_edge.errors import BudgetReached, InputError, SolverError, UsageError
+from dnc_edge.errors import (
+    BudgetReached,
+    InputError,
+    SolverAuth,
+    SolverCut,
+    SolverError,
+    SolverRateLimited,
+    SolverServerError,
+    SolverTimeout,
+    UsageError,
+)
 from dnc_edge.journal import Journal, Reader
 from dnc_edge.remote.endpoint import Endpoint
 from dnc_edge.remote.gate import MOST_FAILURES, Gate, bound
@@ -41,8 +51,8 @@ class Clock:
         self.now += seconds
 
 
-def failure(code: str, *, retry_after: float | None = None) -> SolverError:
-    error = SolverError("told to fail", code=code, retryable=True)
+def failure(kind: type[SolverError], *, retry_after: float | None = None) -> SolverError:
+    error = kind("told to fail")
     error.retry_after = retry_after
     return error
 
@@ -136,11 +146,11 @@ def test_money_spent_and_reserved_never_exceeds_the_cap(events: list[tuple[str, 
             charged += (usage.input_tokens + usage.output_tokens) / 1e6
             ticket.settle(usage)
         elif event == "rate":
-            ticket.fail(failure("solver_rate_limited", retry_after=0.0))
+            ticket.fail(failure(SolverRateLimited, retry_after=0.0))
             gate._not_before = 0.0
         else:
             charged += 0.0011  # the worst that a lost reply can have cost
-            ticket.fail(failure("solver_timeout" if event == "hang" else "solver_cut"))
+            ticket.fail(failure(SolverTimeout if event == "hang" else SolverCut))
         assert charged <= gate.spent + gate.lost + 1e-12 <= 0.011 + 2e-12
 
 
@@ -170,7 +180,7 @@ def test_one_rate_limit_slows_the_whole_queue() -> None:
     clock = Clock()
     gate = Gate(clock=clock, sleep=clock.sleep)
     endpoint = Endpoint("m", base_url="http://nowhere/v1")
-    gate.admit(endpoint, BODY, MESSAGES).fail(failure("solver_rate_limited", retry_after=7.0))
+    gate.admit(endpoint, BODY, MESSAGES).fail(failure(SolverRateLimited, retry_after=7.0))
     gate.admit(endpoint, BODY, MESSAGES)
     assert clock.now >= 7.0
 
@@ -179,12 +189,12 @@ def test_a_server_that_is_down_ends_the_run() -> None:
     gate = Gate()
     endpoint = Endpoint("m", base_url="http://nowhere/v1")
     for _ in range(MOST_FAILURES):
-        gate.admit(endpoint, BODY, MESSAGES).fail(failure("solver_server"))
+        gate.admit(endpoint, BODY, MESSAGES).fail(failure(SolverServerError))
     with pytest.raises(SolverError, match="failed 20 times without a reply") as caught:
         gate.admit(endpoint, BODY, MESSAGES)
     assert caught.value.code == "solver_down"
     gate = Gate()
-    gate.admit(endpoint, BODY, MESSAGES).fail(failure("solver_auth"))
+    gate.admit(endpoint, BODY, MESSAGES).fail(failure(SolverAuth))
     with pytest.raises(SolverError, match="without a reply"):
         gate.admit(endpoint, BODY, MESSAGES)
 

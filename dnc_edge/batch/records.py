@@ -13,15 +13,12 @@ from dnc_edge.batch.run import run
 from dnc_edge.decomposers import Decomposer, PlannedDecomposer, StudentDecomposer
 from dnc_edge.errors import DncError, UsageError
 from dnc_edge.pipeline import Pipeline
-from dnc_edge.remote.gate import HOPELESS
 from dnc_edge.solvers import AnsweredSolver, LocalSolver
 from dnc_edge.students.student import Generation, Student
 from dnc_edge.types import Answer, Finished, Plan, Question, Record
 
 # Threads take turns so often while plans are decoded beside requests.
 SWITCH_SECONDS = 1e-4
-# Errors that say nothing of a question: the run ends, and the question is still to be asked.
-ENDING = frozenset({"budget", "solver_down"}) | HOPELESS
 
 
 def records(questions: Iterable[Question], pipeline: Pipeline, *, jobs: int = 8) -> Generator[Record]:
@@ -59,7 +56,7 @@ def _record(
         pipeline = replace(pipeline, solver=AnsweredSolver(pipeline.solver, answer))
     for event in pipeline.stream(question):
         if isinstance(event, Finished):
-            if event.error and (event.error.code in ENDING or isinstance(event.error, UsageError)):
+            if event.error and (event.error.fatal or isinstance(event.error, UsageError)):
                 raise event.error
             return event.record
     raise AssertionError("a strategy ended without a record")

@@ -13,7 +13,24 @@ from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from dnc_edge.errors import DncError, SolverError, UsageError
+from dnc_edge.errors import (
+    DncError,
+    SolverAuth,
+    SolverBadReply,
+    SolverBrokenReply,
+    SolverConnection,
+    SolverCut,
+    SolverEmpty,
+    SolverError,
+    SolverFiltered,
+    SolverNotFound,
+    SolverRateLimited,
+    SolverRefused,
+    SolverRejected,
+    SolverServerError,
+    SolverTimeout,
+    UsageError,
+)
 from dnc_edge.remote.gate import Gate
 from dnc_edge.remote.pricing import Prices
 from dnc_edge.remote.protocol import Messages
@@ -120,10 +137,9 @@ class Endpoint:
 
                 key = os.environ.get("OPENAI_API_KEY" if self.base_url is None else "DNC_EDGE_API_KEY")
                 if not key and self.base_url is None:
-                    raise SolverError(
+                    raise SolverAuth(
                         "OPENAI_API_KEY is not set",
                         hint="export OPENAI_API_KEY=..., or answer locally with --solver local",
-                        code="solver_no_key",
                     )
                 timeout = openai.Timeout(min(self.deadlines.read, self.deadlines.total), connect=self.deadlines.connect)
                 self._client = openai.OpenAI(
@@ -201,9 +217,9 @@ class Endpoint:
             ) as chunks:
                 for chunk in chunks:
                     if time.perf_counter() - started > self.deadlines.total:
-                        raise _failure(f"no complete reply within {self.deadlines.total:g} s", "solver_timeout", True)
+                        raise SolverTimeout(f"no complete reply within {self.deadlines.total:g} s")
                     if not hasattr(chunk, "choices"):
-                        raise _failure("the reply is not a chat completion", "solver_bad_reply", False)
+                        raise SolverBadReply("the reply is not a chat completion")
                     usage = getattr(chunk, "usage", None) or usage
                     for choice in chunk.choices or []:
                         finish = choice.finish_reason or finish
@@ -220,14 +236,11 @@ class Endpoint:
             raise translated(error, self.name) from error
         except Exception as error:
             # The transport and the JSON reader raise their own: a broken stream, a page instead of JSON.
-            raise _failure(
-                f"the reply broke off or is unreadable ({_brief(error)})", "solver_broken_reply", True
-            ) from error
+            raise SolverBrokenReply(f"the reply broke off or is unreadable ({_brief(error)})") from error
         if chunk is None:
-            raise SolverError(
+            raise SolverBadReply(
                 f"{self.name} sent no chat completion",
                 hint="check that the address is an OpenAI-compatible API; it usually ends in /v1",
-                code="solver_bad_reply",
             )
         text = "".join(parts)
         self.check(text, finish, "".join(refusal))
@@ -238,22 +251,16 @@ class Endpoint:
     def check(self, text: str, finish: str | None, refusal: str) -> None:
         """What is cut, filtered, refused or empty is an error, never an answer."""
         if refusal:
-            raise _failure(f"{self.name} refused: {refusal[:200]}", "solver_refused", False)
+            raise SolverRefused(f"{self.name} refused: {refusal[:200]}")
         if finish == "length":
             limit = self.options.get("max_completion_tokens") or self.options.get("max_tokens") or self.max_tokens
-            raise SolverError(
-                f"{self.name} was cut off at {limit} tokens", hint="raise it with --max-tokens", code="solver_cut"
-            )
+            raise SolverCut(f"{self.name} was cut off at {limit} tokens", hint="raise it with --max-tokens")
         if finish == "content_filter":
-            raise _failure(f"{self.name}'s reply was filtered by the provider", "solver_filtered", False)
+            raise SolverFiltered(f"{self.name}'s reply was filtered by the provider")
         if finish is None:
-            raise _failure("the reply ended before it was complete", "solver_broken_reply", True)
+            raise SolverBrokenReply("the reply ended before it was complete")
         if not text.strip():
-            raise _failure(f"{self.name} sent an empty reply", "solver_empty", True)
-
-
-def _failure(message: str, code: str, retryable: bool) -> SolverError:
-    return SolverError(message, code=code, retryable=retryable)
+            raise SolverEmpty(f"{self.name} sent an empty reply")
 
 
 def _brief(error: BaseException) -> str:
@@ -280,32 +287,27 @@ def translated(error: Any, name: str) -> SolverError:
     import openai
 
     status = getattr(error, "status_code", None)
-    hint = None
+    translated: SolverError
     if isinstance(error, openai.APITimeoutError):
-        message, code, retryable = f"{name} did not answer in time", "solver_timeout", True
+        translated = SolverTimeout(f"{name} did not answer in time")
     elif isinstance(error, openai.APIConnectionError):
         cause = _brief(error.__cause__) if error.__cause__ else "connection error"
-        message, code, retryable = f"cannot reach {name} ({cause})", "solver_connection", True
         hint = "is the server running, and the address right?"
+        translated = SolverConnection(f"cannot reach {name} ({cause})", hint=hint)
     elif status in (401, 403):
-        message, code, retryable = f"{name} refused the key (HTTP {status})", "solver_auth", False
         hint = "check OPENAI_API_KEY (DNC_EDGE_API_KEY for an address of your own)"
+        translated = SolverAuth(f"{name} refused the key (HTTP {status})", hint=hint)
     elif status == 404:
-        message, code, retryable = f"{name}: no such model or path (HTTP 404)", "solver_not_found", False
         hint = "check the model's name, and that the address ends in /v1"
+        translated = SolverNotFound(f"{name}: no such model or path (HTTP 404)", hint=hint)
     elif status == 429:
-        message, code, retryable = f"{name} is rate limited (HTTP 429)", "solver_rate_limited", True
+        translated = SolverRateLimited(f"{name} is rate limited (HTTP 429)")
     elif status is not None and (status >= 500 or status in (408, 409)):
-        message, code, retryable = f"{name} failed (HTTP {status})", "solver_server", True
+        translated = SolverServerError(f"{name} failed (HTTP {status})")
     elif status is not None:
-        message, code, retryable = (
-            f"{name} rejected the request (HTTP {status}): {_brief(error)}",
-            "solver_rejected",
-            False,
-        )
+        translated = SolverRejected(f"{name} rejected the request (HTTP {status}): {_brief(error)}")
     else:
-        message, code, retryable = f"{name}: {_brief(error)}", "solver_bad_reply", False
-    translated = SolverError(message, hint=hint, code=code, retryable=retryable)
+        translated = SolverBadReply(f"{name}: {_brief(error)}")
     response = getattr(error, "response", None)
     if response is not None:
         translated.retry_after = _retry_after(response.headers)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from dnc_edge.errors import BudgetReached, SolverError, UsageError
+from dnc_edge.errors import BudgetReached, SolverDown, SolverError, SolverRateLimited, UsageError
 from dnc_edge.remote.pricing import Prices
 from dnc_edge.remote.purse import Purse
 from dnc_edge.types import Usage
@@ -25,9 +25,6 @@ PER_MESSAGE = 16
 WINDOW = 60.0
 # So many failures without a reply between them, and the server is taken to be down.
 MOST_FAILURES = 20
-# The server turned these down unread: nothing was generated, nothing is charged.
-UNCHARGED = frozenset({"solver_rate_limited", "solver_auth", "solver_not_found", "solver_rejected", "solver_no_key"})
-HOPELESS = frozenset({"solver_auth", "solver_not_found", "solver_no_key"})
 
 
 class Billed(Protocol):
@@ -200,7 +197,7 @@ class Gate:
             self._changed.notify_all()
 
     def failed(self, ticket: Ticket, error: SolverError | None) -> None:
-        charged = error is None or error.code not in UNCHARGED
+        charged = error is None or error.charged
         if not charged:
             self._purse.settle(ticket.attempt, 0.0)
         with self._changed:
@@ -211,13 +208,12 @@ class Gate:
             if error is None:
                 return
             # A server that asks for time gets it from all that wait here, not from one.
-            if error.code == "solver_rate_limited":
+            if isinstance(error, SolverRateLimited):
                 self._not_before = max(self._not_before, self._clock() + (error.retry_after or 1.0))
                 return
             self._failures += 1
-            if self._failures >= MOST_FAILURES or (error.code in HOPELESS and not self.replies):
-                self._broken = SolverError(
+            if self._failures >= MOST_FAILURES or (error.fatal and not self.replies):
+                self._broken = SolverDown(
                     f"{ticket.endpoint.name} has failed {self._failures} times without a reply: {error.message}",
                     hint="what was done is kept; run the same command again once the server is up",
-                    code="solver_down",
                 )

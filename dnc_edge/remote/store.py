@@ -6,7 +6,6 @@ import json
 import sqlite3
 import threading
 from collections.abc import Generator, Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +39,8 @@ class Store:
 
     def put(self, request: str, reply: Reply) -> None:
         with self._lock:
-            values = (request, json.dumps(asdict(reply), ensure_ascii=False))
+            kept = {"text": reply.text, "finish_reason": reply.finish_reason, "usage": vars(reply.usage)}
+            values = (request, json.dumps(kept, ensure_ascii=False))
             self._database.execute("INSERT OR REPLACE INTO replies VALUES (?, ?)", values)
 
     def close(self) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 from dnc_edge import parse, prompts
 from dnc_edge.calculator import evaluate
 from dnc_edge.engines import GREEDY, Sampling
-from dnc_edge.errors import DncError, SolverError
+from dnc_edge.errors import DncError, SolverCut, SolverError
 from dnc_edge.remote.pricing import Prices
 from dnc_edge.solvers.protocol import History, Mode, Solver, Solving
 from dnc_edge.students.student import Generation, Student
@@ -99,9 +99,8 @@ class LocalSolver:
 
     def _answer(self, generation: Generation, plan: Sequence[str], *, given: str = "", lead: str = "") -> Answer:
         if generation.finish == "length":
-            raise SolverError(
+            raise SolverCut(
                 f"{self.name} was cut off at {generation.request.max_tokens} tokens",
-                code="solver_cut",
                 hint="this question is too much for the small local solver; use --solver",
             )
         text = _MARKS.sub("", lead + generation.text).rstrip()

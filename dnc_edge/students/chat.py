@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from dnc_edge.engines import GREEDY, Request, Sampling
-from dnc_edge.errors import SolverError, StudentError
+from dnc_edge.errors import SolverCut, SolverEmpty, StudentError
 from dnc_edge.remote.pricing import Prices
 from dnc_edge.remote.protocol import Messages
 from dnc_edge.remote.reply import Reply
@@ -152,9 +152,9 @@ class LocalChat:
         generation = Generation(self.engine, self.tokenizer, request)
         yield from generation
         if generation.finish == "length":
-            raise SolverError(f"{self.name} was cut off at {self.max_tokens} tokens", code="solver_cut")
+            raise SolverCut(f"{self.name} was cut off at {self.max_tokens} tokens")
         if not generation.text.strip():
-            raise SolverError(f"{self.name} gave an empty reply", code="solver_empty")
+            raise SolverEmpty(f"{self.name} gave an empty reply")
         return Reply(generation.text, "stop", generation.usage)
 
     def close(self) -> None:
