@@ -146,7 +146,7 @@ some = sorted(itertools.islice(gsm8k(), 200), key=lambda d: len(d.question))[:16
 small = dict(rank=8, epochs=2, batch=8, micro_batch=4, learning_rate=5e-3, max_length=400, every=4, held_out=0)
 sft(some, source, out / "lora", SftConfig(**small))
 sft(some, source, out / "full", SftConfig(method="full", **small))
-model = load_model(open_base(str(out / "full"), scratch=out, limit=400), precision="fp32").eval()
+model = load_model(open_base(str(out / "full"), scratch=out, limit=400), dtype=torch.float32).eval()
 tokens = torch.arange(5, 25)[None]
 more = {"decoder_input_ids": tokens[:, :4]} if model.config.is_encoder_decoder else {}
 np.save(out / "logits.npy", model(input_ids=tokens, **more).logits.detach().numpy())
@@ -178,7 +178,7 @@ def test_what_transformers_5_trains_is_equal_under_4_or_refused(name: str, tmp_p
     if refused:
         assert "can read" in refused.message and "saved by transformers 5." in (refused.hint or "")
         return
-    model = load_model(base, precision="fp32").eval()
+    model = load_model(base, dtype=torch.float32).eval()
     tokens = torch.arange(5, 25)[None]
     more = {"decoder_input_ids": tokens[:, :4]} if model.config.is_encoder_decoder else {}
     with torch.no_grad():

@@ -17,6 +17,7 @@ import pytest
 
 from dnc_edge.errors import DncError, InputError, UsageError
 from dnc_edge.train import recipes
+from dnc_edge.train.arithmetic import Arithmetic
 from dnc_edge.train.base import BaseConfig, held_out
 from dnc_edge.train.demonstrations import Demonstration, write
 from dnc_edge.train.sft import SftConfig, sft, shown, targeted
@@ -54,7 +55,7 @@ def generated(source: Path, adapter: Path, scratch: Path) -> tuple[list[int], li
 
     base = open_base(str(source), scratch=scratch, limit=400)
     prompt = base.encoder.prompt("decompose", "Mia has 3 pens. How many are 2 more?")
-    on_top = PeftModel.from_pretrained(load_model(base, precision="fp32"), adapter).eval()
+    on_top = PeftModel.from_pretrained(load_model(base, dtype=torch.float32), adapter).eval()
     tokens = torch.tensor([prompt])
     with torch.no_grad():
         made = on_top.generate(
@@ -74,11 +75,13 @@ def test_an_adapter_learns_is_saved_merged_and_generates(
 ) -> None:
     source = random_model(name, tmp_path / "base", data)
     out = tmp_path / "sft"
-    figures = sft(some[:24], str(source), out, replace(SMALL, epochs=5))
+    said: list[str] = []
+    figures = sft(some[:24], str(source), out, replace(SMALL, epochs=5), say=said.append)
     seen = losses(out)
     assert sum(seen[-2:]) < 0.8 * sum(seen[:2])
     assert figures["plan_f1"] is not None and (out / "adapter_model.safetensors").is_file()
     kept = json.loads((out / "train.json").read_text("utf-8"))["training"]
+    assert any(line == str(Arithmetic(**kept["arithmetic"])) for line in said)
     assert kept["sft"]["rank"] == 8 and len(kept["figures"]["data_sha256"]) == 64
     on_top, merged = generated(source, out, tmp_path)
     assert merged and on_top[: len(merged)] == merged
@@ -208,6 +211,7 @@ def test_a_killed_fine_tuning_goes_on_to_the_same_weights(
 BASE = """
 import itertools, json, sys
 from pathlib import Path
+from dnc_edge.train.arithmetic import Arithmetic
 from dnc_edge.train.base import BaseConfig, base
 from dnc_edge.train.sources import gsm8k
 from dnc_edge.train.tokenizer import load_tokenizer
@@ -342,6 +346,8 @@ def test_two_tasks_are_learned_at_once(name: str, tmp_path: Path, data: Path) ->
 
 
 def test_the_loss_of_two_tasks_is_their_weighted_sum(tmp_path: Path, checkpoint: Path, data: Path) -> None:
+    import torch
+
     from dnc_edge.train import rationales
     from dnc_edge.train.checkpoints import load_model, open_base
     from dnc_edge.train.stepwise import StepwiseConfig, collated, encoded
@@ -351,7 +357,7 @@ def test_the_loss_of_two_tasks_is_their_weighted_sum(tmp_path: Path, checkpoint:
     rows = [row for one in rationales.load("svamp", "train")[:3] if (row := encoded(one, base, config))]
     batch = collated(rows, base)
     assert set(batch) == {"label", "rationale"}
-    model = load_model(base, precision="fp32")
+    model = load_model(base, dtype=torch.float32)
     # Only targets are predicted: their tokens, the ending one included, are what counts.
     for task, inputs in batch.items():
         assert int((inputs["labels"] != -100).sum()) == sum(len(row[task][1]) for row in rows)

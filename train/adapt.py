@@ -16,6 +16,7 @@ from dnc_edge.convert.gguf import gguf
 from dnc_edge.errors import InputError, UsageError
 from dnc_edge.pipeline import question_id
 from dnc_edge.train import checkpoints, demonstrations
+from dnc_edge.train.arithmetic import choose
 from dnc_edge.train.demonstrations import Demonstration
 from dnc_edge.train.demos import demos
 from dnc_edge.train.leakage import FrozenSides
@@ -109,7 +110,7 @@ def _before_and_after(
     from peft import PeftModel
 
     base = checkpoints.open_base(source, scratch=adapter, limit=config.max_length)
-    model = PeftModel.from_pretrained(checkpoints.load_model(base, precision=config.precision), adapter)
+    model = PeftModel.from_pretrained(checkpoints.load_model(base, dtype=choose(config.precision).weights), adapter)
     with model.disable_adapter():
         before = generated_f1(model, base, problems)
     return before, generated_f1(model, base, problems)

@@ -10,7 +10,7 @@ import json
 import math
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
@@ -19,6 +19,7 @@ from typing import Any
 
 from dnc_edge.errors import InputError
 from dnc_edge.train import synthetic
+from dnc_edge.train.arithmetic import Arithmetic, choose
 from dnc_edge.train.augment import Augmenter
 from dnc_edge.train.demonstrations import Demonstration
 from dnc_edge.train.examples import Encoder, Example, pair
@@ -55,6 +56,7 @@ class BaseConfig:
     passage_share: float = setting(0.35, "share of plans over a passage shown in an epoch", within=SHARE)
     synthetic_first: int = setting(8_000, "program-written problems in the first epoch", within=FROM_0)
     synthetic_last: int = setting(1_500, "the same in the last epoch", within=FROM_0)
+    precision: str = setting("auto", "auto takes the faster", choices=("auto", "bf16", "fp32"))
     seed: int = setting(0, within=FROM_0)
 
 
@@ -132,19 +134,21 @@ def collate(batch: list[Example], device: str) -> tuple[Any, Any]:
     return tokens.to(device), weights.to(device)
 
 
-def weighted_loss(model: Any, tokens: Any, weights: Any) -> tuple[Any, Any]:
+def weighted_loss(model: Any, tokens: Any, weights: Any, *, bf16: bool) -> tuple[Any, Any]:
     """(sum of weighted losses, sum of weights); padding sits right of everything that is predicted."""
     import torch
 
-    with torch.autocast(tokens.device.type, torch.bfloat16):
+    with torch.autocast(tokens.device.type, torch.bfloat16, enabled=bf16):
         logits = model(input_ids=tokens).logits[:, :-1]
     losses = torch.nn.functional.cross_entropy(logits.flatten(0, 1).float(), tokens[:, 1:].flatten(), reduction="none")
     flat = weights[:, 1:].flatten()
     return (losses * flat).sum(), flat.sum()
 
 
-def optimizers(model: Any, config: BaseConfig) -> list[Any]:
+def optimizers(model: Any, config: BaseConfig, arithmetic: Arithmetic) -> list[Any]:
     import torch
+
+    from dnc_edge.train.muon import Muon
 
     hidden = [p for name, p in model.named_parameters() if p.ndim == 2 and "embed" not in name]
     others = [p for name, p in model.named_parameters() if p.ndim != 2 or "embed" in name]
@@ -153,9 +157,7 @@ def optimizers(model: Any, config: BaseConfig) -> list[Any]:
     adamw = torch.optim.AdamW(others, lr=config.learning_rate, betas=(0.9, 0.95), weight_decay=0.01)
     if not hidden:
         return [adamw]
-    muon = torch.optim.Muon(
-        hidden, lr=config.learning_rate, weight_decay=config.weight_decay, momentum=0.95, adjust_lr_fn="match_rms_adamw"
-    )
+    muon = Muon(hidden, lr=config.learning_rate, weight_decay=config.weight_decay, dtype=arithmetic.dtype)
     return [muon, adamw]
 
 
@@ -206,6 +208,7 @@ def base(
     *,
     log: Path | None = None,
     resume: bool = False,
+    say: Callable[[str], None] = lambda _: None,
 ) -> dict[str, float]:
     """Train from scratch and save a Hugging Face checkpoint.
 
@@ -216,6 +219,7 @@ def base(
         config: sizes and schedule.
         log: JSONL file that takes a line every 20 steps.
         resume: go on after the last whole epoch of a run that was stopped.
+        say: told what it computes in.
 
     Returns:
         tokens, steps, seconds and the last held-out loss on plans.
@@ -226,7 +230,9 @@ def base(
     import torch
 
     FrozenSides.load().refuse(demonstrations)
-    device = "cuda" if torch.cuda.is_available() else "cpu"
+    arithmetic = choose(config.precision)
+    say(str(arithmetic))
+    device = arithmetic.device
     training = [d for d in demonstrations if not held_out(d)]
     encoder = Encoder(tokenizer, limit=config.context)
     model = new_model(config, len(tokenizer), tokenizer.eos_token_id).to(device)
@@ -241,11 +247,11 @@ def base(
     def held_out_loss() -> float:
         model.eval()
         with torch.no_grad():
-            sums = [weighted_loss(model, *collate(batch, device)) for batch in validation_batches]
+            sums = [weighted_loss(model, *collate(batch, device), bf16=arithmetic.bf16) for batch in validation_batches]
         model.train()
         return float(sum(s for s, _ in sums) / sum(w for _, w in sums))
 
-    steppers = optimizers(model, config)
+    steppers = optimizers(model, config, arithmetic)
     rates = [[group["lr"] for group in stepper.param_groups] for stepper in steppers]
     whole, tokens_seen, steps, started = math.ceil(config.epochs), 0, 0, time.monotonic()
     running: list[float] = []
@@ -276,7 +282,7 @@ def base(
                 for group, rate in zip(stepper.param_groups, base_rates, strict=True):
                     group["lr"] = rate * max(scale, 0.01)
             tokens, weights = collate(batch, device)
-            loss_sum, weight_sum = weighted_loss(model, tokens, weights)
+            loss_sum, weight_sum = weighted_loss(model, tokens, weights, bf16=arithmetic.bf16)
             if not math.isfinite(loss_sum.item()):
                 hint = f"lower the learning rate; {state} holds the last whole epoch"
                 raise InputError(f"the loss is {loss_sum.item()} at step {steps + 1}", hint=hint)
@@ -323,7 +329,13 @@ def base(
         "held_out_loss": round(held_out_loss(), 4),
     }
     data = {**Counter(demonstration.source for demonstration in training), "train/synthetic.py": written}
-    training_facts = {"base": asdict(config), "figures": figures, "torch": torch.__version__, "data": data}
+    training_facts = {
+        "base": asdict(config),
+        "arithmetic": asdict(arithmetic),
+        "figures": figures,
+        "torch": torch.__version__,
+        "data": data,
+    }
     write_facts(out, tokenizer, context=config.context, training=training_facts)
     state.unlink(missing_ok=True)
     return figures

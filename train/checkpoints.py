@@ -61,11 +61,11 @@ def open_base(source: str, *, scratch: Path, limit: int) -> Base:
     return Base(checkpoint, tokenizer, Encoder(tokenizer, templates, limit=limit, end=end))
 
 
-def load_model(base: Base, *, precision: str, quantized: bool = False) -> Any:
-    """The base's weights, in 16 bits where the device computes in them.
+def load_model(base: Base, *, dtype: Any, quantized: bool = False) -> Any:
+    """The base's weights.
 
     Args:
-        precision: "bf16", "fp32", or "auto": bf16 on a GPU that has it.
+        dtype: their type; see `Arithmetic.weights`.
         quantized: in 4 bits (NF4), for QLoRA.
 
     Raises:
@@ -73,7 +73,6 @@ def load_model(base: Base, *, precision: str, quantized: bool = False) -> Any:
     """
     import torch
 
-    dtype = torch.bfloat16 if in_bf16(precision) and torch.cuda.is_available() else torch.float32
     settings: dict[str, Any] = {"dtype": dtype}
     if quantized:
         if not torch.cuda.is_available():
@@ -86,15 +85,6 @@ def load_model(base: Base, *, precision: str, quantized: bool = False) -> Any:
             load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=torch.bfloat16
         )
     return model_class(base.encoder_decoder).from_pretrained(base.checkpoint.path, **settings)
-
-
-def in_bf16(precision: str) -> bool:
-    """Whether to compute in bfloat16."""
-    import torch
-
-    if precision == "auto":
-        return bool(torch.cuda.is_available() and torch.cuda.is_bf16_supported())
-    return precision == "bf16"
 
 
 def adapted(model: Any, config: Any, *, quantized: bool = False) -> Any:

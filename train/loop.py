@@ -15,7 +15,8 @@ from typing import Any
 from transformers import PrinterCallback, TrainerCallback
 
 from dnc_edge.errors import UsageError
-from dnc_edge.train.checkpoints import LossLost, explained, in_bf16, last_good
+from dnc_edge.train.arithmetic import Arithmetic
+from dnc_edge.train.checkpoints import LossLost, explained, last_good
 
 
 @contextlib.contextmanager
@@ -62,18 +63,19 @@ class Log(TrainerCallback):  # type: ignore[misc]
                 raise LossLost(f"the {what} is {figures[name]} at step {state.global_step}")
 
 
-def arguments(kind: Any, runs: Path, config: Any, *, examples: int, evaluates: bool = False, **more: Any) -> Any:
+def arguments(
+    kind: Any, runs: Path, config: Any, arithmetic: Arithmetic, *, examples: int, evaluates: bool = False, **more: Any
+) -> Any:
     """Training arguments from a config.
 
     Args:
         kind: the class of arguments of a trainer.
         runs: folder of the checkpoints.
-        config: with epochs, batch, micro_batch, learning_rate, warmup, every, seed, precision, checkpointing, report.
+        config: with epochs, batch, micro_batch, learning_rate, warmup, every, seed, checkpointing, report.
+        arithmetic: what to compute in.
         examples: how many an epoch has.
         evaluates: whether plans are judged on the way and the best checkpoint wins.
     """
-    import torch
-
     if config.report and find_spec(config.report) is None:
         raise UsageError(f"the package {config.report} is not installed", hint=f"pip install {config.report}")
     chosen: dict[str, Any] = {}
@@ -92,8 +94,8 @@ def arguments(kind: Any, runs: Path, config: Any, *, examples: int, evaluates: b
         learning_rate=config.learning_rate,
         lr_scheduler_type="cosine",
         warmup_steps=round(config.warmup * steps),
-        bf16=in_bf16(config.precision),
-        use_cpu=not torch.cuda.is_available(),
+        bf16=arithmetic.bf16,
+        use_cpu=arithmetic.device == "cpu",
         gradient_checkpointing=config.checkpointing,
         save_strategy="steps",
         save_steps=config.every,

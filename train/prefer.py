@@ -14,6 +14,7 @@ from dnc_edge.errors import InputError
 from dnc_edge.parse import plan as parse_plan
 from dnc_edge.prompts import user_message
 from dnc_edge.train import checkpoints
+from dnc_edge.train.arithmetic import Arithmetic, choose
 from dnc_edge.train.checkpoints import Base
 from dnc_edge.train.demonstrations import Demonstration
 from dnc_edge.train.feedback import Preference
@@ -50,7 +51,13 @@ class PreferConfig:
 
 
 def dpo(
-    pairs: Sequence[Preference], source: str, out: Path, config: PreferConfig, *, resume: bool = False
+    pairs: Sequence[Preference],
+    source: str,
+    out: Path,
+    config: PreferConfig,
+    *,
+    resume: bool = False,
+    say: Callable[[str], None] = lambda _: None,
 ) -> dict[str, Any]:
     """Direct preference optimization (Rafailov et al. 2023) on pairs of plans.
 
@@ -60,6 +67,7 @@ def dpo(
         out: directory of the adapter; checkpoints and log lie in it too.
         config: see `PreferConfig`.
         resume: go on from the last good checkpoint.
+        say: told what it computes in.
 
     Returns:
         pairs, steps, seconds, loss, and the share of pairs whose margin has the right sign at the end.
@@ -74,7 +82,7 @@ def dpo(
 
     if not pairs:
         raise InputError("there is no pair of plans", hint="sample more plans of more questions")
-    base, model, runs = _start(source, out, config)
+    base, model, runs, arithmetic = _start(source, out, config, say)
     rows = [
         {
             "prompt": _prompt(base, p.question, p.context),
@@ -84,11 +92,13 @@ def dpo(
         for p in pairs
     ]
 
-    settings = arguments(DPOConfig, runs, config, examples=len(rows), beta=config.beta, max_length=config.max_length)
+    settings = arguments(
+        DPOConfig, runs, config, arithmetic, examples=len(rows), beta=config.beta, max_length=config.max_length
+    )
     trainer = DPOTrainer(
         model=model, args=settings, train_dataset=Dataset.from_list(rows), processing_class=base.tokenizer
     )
-    figures = _train(trainer, base, out, config, resume, {"pairs": len(pairs)})
+    figures = _train(trainer, base, out, config, arithmetic, resume, {"pairs": len(pairs)})
     margins = [line["rewards/accuracies"] for line in trainer.state.log_history if "rewards/accuracies" in line]
     return figures | {"margins_right": margins[-1] if margins else None}
 
@@ -101,13 +111,14 @@ def grpo(
     reward: Reward,
     *,
     resume: bool = False,
+    say: Callable[[str], None] = lambda _: None,
 ) -> dict[str, Any]:
     """Group-relative policy optimization (Shao et al. 2024), the solver's success through a plan as its reward.
 
     Args:
         questions: with gold answers.
         reward: 1 where the solver reaches the answer through a plan, else 0.
-        source, out, config, resume: see `dpo`.
+        source, out, config, resume, say: see `dpo`.
 
     Returns:
         questions, steps, seconds, loss, and the mean reward of the last step.
@@ -120,7 +131,7 @@ def grpo(
 
     from dnc_edge.train.loop import arguments
 
-    base, model, runs = _start(source, out, config)
+    base, model, runs, arithmetic = _start(source, out, config, say)
     asked = [question for question in questions if question.answer is not None]
     rows = [
         {
@@ -139,27 +150,31 @@ def grpo(
         return [reward(*each) for each in zip(question, context, plans, gold, strict=True)]
 
     settings = arguments(
-        GRPOConfig, runs, config, examples=len(rows) * config.samples, beta=config.beta,
+        GRPOConfig, runs, config, arithmetic, examples=len(rows) * config.samples, beta=config.beta,
         num_generations=config.samples, max_completion_length=config.longest_plan, temperature=config.temperature,
     )  # fmt: skip
     trainer = GRPOTrainer(
         model=model, reward_funcs=rewards, args=settings, train_dataset=Dataset.from_list(rows),
         processing_class=base.tokenizer,
     )  # fmt: skip
-    figures = _train(trainer, base, out, config, resume, {"questions": len(rows)})
+    figures = _train(trainer, base, out, config, arithmetic, resume, {"questions": len(rows)})
     seen = [line["reward"] for line in trainer.state.log_history if "reward" in line]
     return figures | {"reward": seen[-1] if seen else None}
 
 
-def _start(source: str, out: Path, config: PreferConfig) -> tuple[Base, Any, Path]:
+def _start(
+    source: str, out: Path, config: PreferConfig, say: Callable[[str], None]
+) -> tuple[Base, Any, Path, Arithmetic]:
     runs = out / "runs"
     runs.mkdir(parents=True, exist_ok=True)
     base = checkpoints.open_base(source, scratch=runs, limit=config.max_length)
     if base.encoder_decoder:
         raise InputError("preference training is for causal models", hint="fine-tune T5 with train sft")
     base.tokenizer.backend_tokenizer.encode_special_tokens = False
-    model = checkpoints.load_model(base, precision=config.precision)
-    return base, checkpoints.adapted(model, config), runs
+    arithmetic = choose(config.precision)
+    say(str(arithmetic))
+    model = checkpoints.load_model(base, dtype=arithmetic.weights)
+    return base, checkpoints.adapted(model, config), runs, arithmetic
 
 
 def _prompt(base: Base, question: str, context: str | None) -> str:
@@ -181,11 +196,18 @@ def _prompt(base: Base, question: str, context: str | None) -> str:
 
 
 def _train(
-    trainer: Any, base: Base, out: Path, config: PreferConfig, resume: bool, counts: dict[str, int]
+    trainer: Any,
+    base: Base,
+    out: Path,
+    config: PreferConfig,
+    arithmetic: Arithmetic,
+    resume: bool,
+    counts: dict[str, int],
 ) -> dict[str, Any]:
     from dnc_edge.train.loop import trained
 
     with trained(trainer, out, config, resume=resume) as figures:
         figures |= counts
-        checkpoints.save(trainer, base, out, {"prefer": asdict(config), "figures": figures}, ())
+        facts = {"prefer": asdict(config), "arithmetic": asdict(arithmetic), "figures": figures}
+        checkpoints.save(trainer, base, out, facts, ())
     return figures

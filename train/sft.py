@@ -19,6 +19,7 @@ from dnc_edge.parse import plan as parse_plan
 from dnc_edge.prompts import FINAL_ANSWER
 from dnc_edge.tasks.plans import plan_f1
 from dnc_edge.train import checkpoints
+from dnc_edge.train.arithmetic import choose
 from dnc_edge.train.base import held_out
 from dnc_edge.train.checkpoints import Base
 from dnc_edge.train.demonstrations import Demonstration, half
@@ -122,7 +123,7 @@ def sft(
         out: directory of the adapter; checkpoints and log lie in `out`/runs.
         config: see `SftConfig`.
         resume: go on from the last good checkpoint of a run that was stopped.
-        say: told what is used and left out.
+        say: told what is used and left out, and what it computes in.
 
     Returns:
         counts, steps, seconds, last loss, and the plan F1 that was reached on held-out problems.
@@ -143,7 +144,9 @@ def sft(
     validation = [d for d in demonstrations if held_out(d) and d.subquestions][: config.held_out]
     made, counts = examples(training, base, config)
     say(", ".join(f"{count:,} {why}" for why, count in counts.items()))
-    model = checkpoints.load_model(base, precision=config.precision, quantized=config.method == "qlora")
+    arithmetic = choose(config.precision)
+    say(str(arithmetic))
+    model = checkpoints.load_model(base, dtype=arithmetic.weights, quantized=config.method == "qlora")
     if config.method != "full":
         model = checkpoints.adapted(model, config, quantized=config.method == "qlora")
     evaluates = bool(validation) and config.role != "solve"
@@ -156,7 +159,7 @@ def sft(
 
         kind = trl.SFTConfig
         shape = {"max_length": config.max_length, "packing": config.packing}
-    settings = arguments(kind, runs, config, examples=len(made), evaluates=evaluates, **shape)
+    settings = arguments(kind, runs, config, arithmetic, examples=len(made), evaluates=evaluates, **shape)
     trainer = _trainer(base, model, settings, made, validation if evaluates else [])
     if evaluates:
         trainer.add_callback(EarlyStoppingCallback(config.patience))
@@ -170,7 +173,12 @@ def sft(
             "data": dict(Counter(demonstration.source for demonstration in training)),
             "data_sha256": checkpoints.fingerprint(training),
         }
-        facts = {"sft": asdict(config), "figures": figures, "data": figures["data"]}
+        facts = {
+            "sft": asdict(config),
+            "arithmetic": asdict(arithmetic),
+            "figures": figures,
+            "data": figures["data"],
+        }
         checkpoints.save(trainer, base, out, facts, figures["data"])
     return figures
 

@@ -15,6 +15,7 @@ from typing import Any
 from dnc_edge.errors import InputError
 from dnc_edge.tasks import stats
 from dnc_edge.train import checkpoints
+from dnc_edge.train.arithmetic import choose
 from dnc_edge.train.checkpoints import Base
 from dnc_edge.train.rationales import Labelled
 from dnc_edge.train.recipes import FROM_0, SHARE, setting
@@ -73,7 +74,7 @@ def stepwise(
         out: directory of the model; checkpoints and log lie in it too.
         config: see `StepwiseConfig`.
         resume: go on from the last good checkpoint.
-        say: told what is used.
+        say: told what is used, and what it computes in.
 
     Returns:
         examples, steps, seconds, loss, and accuracy with its interval.
@@ -93,7 +94,9 @@ def stepwise(
     if not rows:
         raise InputError(f"no example of {config.task} fits {config.max_length} tokens")
     say(f"{len(rows):,} of {len(training):,} examples")
-    model = checkpoints.load_model(base, precision=config.precision)
+    arithmetic = choose(config.precision)
+    say(str(arithmetic))
+    model = checkpoints.load_model(base, dtype=arithmetic.weights)
 
     class TwoTasks(Trainer):  # type: ignore[misc]
         def compute_loss(self, model: Any, inputs: Any, return_outputs: bool = False, **_: Any) -> Any:
@@ -105,14 +108,14 @@ def stepwise(
 
     trainer = TwoTasks(
         model=model,
-        args=arguments(TrainingArguments, runs, config, examples=len(rows)),
+        args=arguments(TrainingArguments, runs, config, arithmetic, examples=len(rows)),
         train_dataset=rows,
         data_collator=lambda batch: collated(batch, base),
     )
     with trained(trainer, out, config, resume=resume) as figures:
         figures |= {"examples": len(rows), "accuracy": asdict(predicted(trainer.model, base, test, config))}
         data = {f"distilling_step_by_step/{config.task}": len(rows)}
-        facts = {"stepwise": asdict(config), "figures": figures, "data": data}
+        facts = {"stepwise": asdict(config), "arithmetic": asdict(arithmetic), "figures": figures, "data": data}
         checkpoints.save(trainer, base, out, facts, data)
     return figures
 

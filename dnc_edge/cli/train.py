@@ -86,7 +86,9 @@ def base(
     for source, kept in report.items():
         output.note(f"{source}: " + ", ".join(f"{count} {what}" for what, count in kept.items()))
     out.mkdir(parents=True, exist_ok=True)
-    figures = train_base(demonstrations, load_tokenizer(), out, config, log=out / "log.jsonl", resume=resume)
+    figures = train_base(
+        demonstrations, load_tokenizer(), out, config, log=out / "log.jsonl", resume=resume, say=output.note
+    )
     output.print_json(figures)
 
 
@@ -283,7 +285,7 @@ def prefer(
     config = load(recipe, "prefer", train.PreferConfig, _given(set_))
     source, prices = _base(base, recipe), options.prices(price, None)
     if pairs is not None:
-        output.print_json(train.dpo(feedback.read(pairs), source, out, config, resume=resume))
+        output.print_json(train.dpo(feedback.read(pairs), source, out, config, resume=resume, say=output.note))
         return
     if not solver or len(solver) > 2:
         raise UsageError("prefer needs one --solver, or two for cross-fitting")
@@ -294,7 +296,7 @@ def prefer(
             Gate(prices, max_cost=max_cost, purse=out / "spent") as gate,
             rewards.solver_reward(solver, gate, out / "replies") as reward,
         ):
-            output.print_json(train.grpo(shown, source, out, config, reward, resume=resume))
+            output.print_json(train.grpo(shown, source, out, config, reward, resume=resume, say=output.note))
         return
     with Gate(prices, max_cost=max_cost, purse=out / "spent") as gate, output.watching() as tell:
         tried = feedback.feedback(
@@ -304,7 +306,7 @@ def prefer(
     found = feedback.preferences(tried)
     records.write(out / "pairs.jsonl", found)
     output.note(f"{len(tried)} plans, {sum(one.solved for one in tried)} solved; {len(found)} pairs")
-    output.print_json(train.dpo(found, source, out, config, resume=resume))
+    output.print_json(train.dpo(found, source, out, config, resume=resume, say=output.note))
 
 
 @app.command()
