@@ -60,6 +60,7 @@ def replay(path: Path, task: Task) -> Replay:
     Raises:
         InputError: the file cannot be read, or a line is no recorded reply; none is of this task.
     """
+    task = task.answered
     wanted = {_letters(problem.question): problem for problem in task.problems}
     hits: dict[str, float] = {}
     result = Replay(path.name, task.name, stats.wilson(0, 0))

@@ -7,12 +7,13 @@ from dataclasses import asdict
 from typing import Any
 
 from dnc_edge import decomposers
+from dnc_edge.bench import decisions
 from dnc_edge.bench.machine import machine
 from dnc_edge.bench.plans import decoded
 from dnc_edge.decomposers import Decomposer
 from dnc_edge.pipeline import Pipeline
 from dnc_edge.solvers import Solver
-from dnc_edge.tasks import files, gsm8k, multiarith, stats, strategyqa, svamp
+from dnc_edge.tasks import everyday, files, gsm8k, multiarith, stats, strategyqa, svamp
 from dnc_edge.tasks.plans import figures, score
 from dnc_edge.tasks.problem import Problem, same_number
 from dnc_edge.train.sources import break_drop
@@ -26,13 +27,13 @@ def student(
 
     Args:
         decomposer, solver: the two roles of one student.
-        limit: the first so many questions of each task.
+        limit: the first so many questions of each task, and of each kind of the task `everyday`.
         tick: called with the number of questions done in a task.
 
     Returns:
         plans of fact against StrategyQA dev's gold, beside BART's; plans over held-out passages; shares left whole;
-        accuracies; what the plans gain through the solver, beside gold plans where there are some; each with n and
-        a 95 % interval.
+        decisions and plans on questions of every kind; accuracies; what the plans gain through the solver, beside gold
+        plans where there are some; each with n and a 95 % interval.
 
     Raises:
         DataMissing: a data set is not there. ExtraMissing: the extra `eval` is not installed.
@@ -65,6 +66,7 @@ def student(
             "svamp test, one step (right)": _left_whole(decomposer, one_step, tick),
             "gsm8k test (wrong)": _left_whole(decomposer, words, tick),
         },
+        "everyday": decisions.decisions(decomposer, _first_of_each_kind(limit), tick=tick),
         "accuracy": {
             f"{name}, {how}": asdict(stats.mean(scores)) for name, by in hits.items() for how, scores in by.items()
         },
@@ -77,6 +79,13 @@ def student(
         "kept": asdict(stats.kept(*(hits["gsm8k test"][how] for how in ("its plans", "gold plans", "no plan")))),
         "machine": machine(),
     }
+
+
+def _first_of_each_kind(limit: int | None) -> list[everyday.EverydayProblem]:
+    kinds: dict[str, list[everyday.EverydayProblem]] = {}
+    for problem in everyday.load("test"):
+        kinds.setdefault(problem.kind, []).append(problem)
+    return [problem for problems in kinds.values() for problem in problems[:limit]]
 
 
 def _held_out_passages() -> list[Problem]:
@@ -120,7 +129,7 @@ def _hits(
 
 
 def table(result: dict[str, Any]) -> str:
-    """The result as Markdown tables' rows."""
+    """The result as Markdown tables' rows, questions of every kind as a table of their own."""
     lines = []
     for part in ("strategyqa_plans", "drop_plans", "left_whole", "accuracy", "gain"):
         for name, value in result[part].items():
@@ -129,4 +138,4 @@ def table(result: dict[str, Any]) -> str:
     told = f"{kept['value']:.2f} [{kept['low']:.2f}, {kept['high']:.2f}]" if kept else "cannot be told"
     lines.append(f"| kept of gold plans' gain | {told} | {result['kept']['gain']['n']} |")
     lines.append(f"| questions needed to tell | {result['kept']['n_needed']} | |")
-    return "\n".join(lines)
+    return "\n".join([*lines, "", decisions.table(result["everyday"])])

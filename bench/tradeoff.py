@@ -108,6 +108,7 @@ def tradeoff(
     """
     if not rows:
         raise UsageError("there is nothing to compare", hint="name a strategy, a decomposer and a solver")
+    task = task.answered
     settings = {
         "task": task.name,
         "questions": record_key({problem.id: problem.question for problem in task.problems}),

@@ -7,7 +7,6 @@ that it decodes by itself (plan F1, docs/method.md). Plans are taken as decoded,
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -20,7 +19,7 @@ from dnc_edge.errors import DataMissing
 from dnc_edge.parse import plan as parse_plan
 from dnc_edge.prompts import user_message
 from dnc_edge.students.tokenizer import Detokenizer, Tokenizer, encode_prompt
-from dnc_edge.tasks import gsm8k, plans, stats
+from dnc_edge.tasks import everyday, gsm8k, plans, stats
 from dnc_edge.tasks.problem import Problem
 
 # A level that loses more is marked, and kept only when asked for.
@@ -28,7 +27,6 @@ MOST_F1_LOST = 0.02
 LEAST_TOP_TOKENS = 0.90
 # Two tokens whose logits differ by less than float32 rounding makes of them are tied.
 TIE = 1e-3
-_OWN = Path(__file__).with_name("questions.json")
 
 
 @dataclass(frozen=True)
@@ -78,9 +76,8 @@ def questions(limit: int) -> tuple[str, list[Problem]]:
     try:
         return f"gsm8k test, first {limit}", gsm8k.load(limit)
     except DataMissing:
-        rows = json.loads(_OWN.read_text(encoding="utf-8"))[:limit]
-        own = [Problem(f"own-{n}", row["question"], "", tuple(row["plan"])) for n, row in enumerate(rows, start=1)]
-        return f"{len(own)} questions of our own", own
+        own = [problem for problem in everyday.load("dev") if problem.kind == "word problem"][:limit]
+        return f"{len(own)} questions of our own", list(own)
 
 
 class Reference:

@@ -231,4 +231,5 @@ def test_both_roles_of_a_student_are_measured(data: Path) -> None:
         "gsm8k test, its plans", "gsm8k test, gold plans", "svamp test, its plans", "multiarith, its plans",
     }  # fmt: skip
     assert result["accuracy"]["gsm8k test, gold plans"]["n"] == result["kept"]["gain"]["n"] == 3
-    assert "multiarith, its plans" in bench.table(result)
+    assert result["everyday"]["kinds"]["fact"]["decided"]["n"] == 3
+    assert "multiarith, its plans" in bench.table(result) and "| two-hop fact | 3 |" in bench.table(result)

@@ -16,6 +16,7 @@ from dnc_edge.errors import InputError
 from dnc_edge.parse import final_answer, fold, number
 from dnc_edge.prompts import NO_DECOMPOSITION
 from dnc_edge.students.student import Student
+from dnc_edge.tasks import everyday
 from dnc_edge.train import demonstrations as records
 from dnc_edge.train.augment import Augmenter
 from dnc_edge.train.demonstrations import Demonstration
@@ -44,6 +45,15 @@ def test_a_test_question_stops_a_run_however_it_is_written(demonstrations: list[
     leak = gsm8k.load(1)[0].question.upper().replace(",", " ; ")
     leaking = [*demonstrations[:3], replace(demonstrations[0], id="leak", question=leak)]
     with pytest.raises(InputError, match="1 demonstrations are on a frozen test side.*leak"):
+        FrozenSides.load().refuse(leaking)
+
+
+def test_everyday_questions_train_nothing(demonstrations: list[Demonstration]) -> None:
+    problems = everyday.load()
+    sides = FrozenSides(problem.question for problem in problems)
+    assert [d.id for d in demonstrations if sides.leak(d)] == []
+    leaking = [replace(demonstrations[0], id=problem.id, question=f" {problem.question}!") for problem in problems]
+    with pytest.raises(InputError, match=f"{len(problems)} demonstrations are on a frozen test side"):
         FrozenSides.load().refuse(leaking)
 
 

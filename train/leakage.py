@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterable
 
 from dnc_edge.errors import InputError
-from dnc_edge.tasks import drop, files
+from dnc_edge.tasks import drop, everyday, files
 from dnc_edge.train.demonstrations import Demonstration
 
 # Share of all runs of five words that two questions have in common where one is a leak of the other.
@@ -37,6 +37,8 @@ def frozen_questions() -> Iterable[str]:
     for name in ("dev", "test"):
         yield from (row["question"] for row in files.read_jsonl(f"aqua/{name}.json"))
     yield from (row["question"] for row in files.read_jsonl("distilling_step_by_step/cqa/cqa_test.json"))
+    # Of both sides: settings may be chosen on "dev", weights never.
+    yield from (problem.question for problem in everyday.load())
 
 
 def shingles(question: str) -> frozenset[tuple[str, ...]]:

@@ -79,7 +79,7 @@ def quant(
             contextlib.closing(Store(out / "replies")) as store,
             Edge(prices=prices, gate=gate, store=store, slots=slots, threads=threads, **parts) as edge,
         ):
-            return solved(chosen, edge, jobs=jobs, tick=_tick)
+            return solved(chosen.answered, edge, jobs=jobs, tick=_tick)
 
     result = bench.quant(
         student,

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from random import Random
 
 from dnc_edge.errors import UsageError
 from dnc_edge.tasks.problem import Problem
 
-NAMES = ("gsm8k", "gsm8k-hard", "svamp", "multiarith", "drop", "bamboogle", "strategyqa", "commonsenseqa")
+NAMES = (
+    "gsm8k", "gsm8k-hard", "svamp", "multiarith", "drop", "bamboogle", "strategyqa", "commonsenseqa", "everyday"
+)  # fmt: skip
 __all__ = ["NAMES", "Problem", "Task", "load"]
 
 
@@ -34,6 +36,18 @@ class Task:
     @property
     def has_plans(self) -> bool:
         return all(problem.plan is not None for problem in self.problems)
+
+    @property
+    def answered(self) -> Task:
+        """The task without its open questions, which have no gold answer to score against.
+
+        Raises:
+            UsageError: no question is left.
+        """
+        problems = [problem for problem in self.problems if problem.answer]
+        if not problems:
+            raise UsageError(f"no question taken from {self.name} has a gold answer", hint="take more of them")
+        return replace(self, problems=problems)
 
 
 def load(

@@ -67,6 +67,15 @@ def plan_f1(predicted: Sequence[str], gold: Sequence[str]) -> float:
     return 2.0 * float(scores[rows, columns].sum()) / (len(predicted) + len(gold))
 
 
+def refers_ahead(plan: Sequence[str]) -> bool:
+    """Whether a sub-question refers to its own answer or to that of a later one (`#k`, counted from 1)."""
+    return any(
+        int(reference) >= number
+        for number, subquestion in enumerate(plan, start=1)
+        for reference in re.findall(r"#(\d+)", subquestion)
+    )
+
+
 def content_stems(text: str) -> list[str]:
     """Stems of the content words: letters only, lower case, two or more long, no stop word."""
     stemmer = _tools()[1]

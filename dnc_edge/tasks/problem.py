@@ -13,7 +13,7 @@ class Problem:
     """One question of a task.
 
     Attributes:
-        answer: the gold answer; also: other answers that are accepted.
+        answer: the gold answer, empty for an open question; also: other answers that are accepted.
         plan: None where the task has no gold plans, empty where none is needed.
         choices: what a multiple-choice question offers.
     """
