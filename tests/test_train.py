@@ -285,13 +285,36 @@ def test_a_full_disk_is_told_and_the_last_good_checkpoint_survives(
 
 
 def test_a_dry_run_tells_steps_tokens_memory_and_hours(tmp_path: Path, checkpoint: Path, data: Path) -> None:
-    out, err = run("sft", tmp_path / "none", "--base", checkpoint, "--data", "gsm8k", "--dry-run").communicate(
-        timeout=300
-    )
+    flags = ["--base", checkpoint, "--data", "gsm8k", "--set", "held_out=4", "--set", "every=100", "--dry-run"]
+    out, err = run("sft", tmp_path / "none", *flags).communicate(timeout=300)
     made = json.loads(out)
     assert made["steps"] > 200 and made["tokens_an_epoch"] > 500_000, err
-    assert 0 < made["trainable"] < made["parameters"] and made["memory_gib"] > 0 and made["hours"] > 0
-    assert not (tmp_path / "none").exists()
+    assert 0 < made["trainable"] < made["parameters"] and made["memory_gib"] > 0
+    parts = SftConfig().epochs * -(-made["examples"] // SftConfig().micro_batch) * made["micro_batch_seconds"]
+    parts += made["steps"] * made["step_seconds"] + made["steps"] // 100 * made["evaluation_seconds"]
+    assert parts > 0 and made["hours"] == pytest.approx(parts / 3600, rel=0.02)
+    assert "computing in" in err and not (tmp_path / "none").exists()
+
+
+def test_what_does_not_fit_the_memory_is_not_measured(
+    checkpoint: Path, some: list[Demonstration], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from dnc_edge.train import estimate
+
+    monkeypatch.setattr(estimate, "available_memory", lambda: 10_000_000)
+    said: list[str] = []
+    made = estimate.estimate(some, str(checkpoint), SMALL, say=said.append)
+    assert made.steps > 0 and made.memory_gib > 0.01 and made.hours is None
+    assert said[-1].startswith("hours are not measured: it needs")
+
+
+def test_hours_are_near_those_of_the_run(tmp_path: Path, checkpoint: Path, some: list[Demonstration]) -> None:
+    from dnc_edge.train.estimate import estimate
+
+    config = replace(SMALL, epochs=6, held_out=0)
+    seconds = (estimate(some, str(checkpoint), config).hours or 0) * 3600
+    # Whatever else the machine does meanwhile: a constant was wrong by a factor of fifty.
+    assert seconds / 5 < sft(some, str(checkpoint), tmp_path / "run", config)["seconds"] < 5 * seconds
 
 
 def test_a_recipe_is_checked_against_what_it_sets(tmp_path: Path) -> None:

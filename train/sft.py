@@ -19,7 +19,7 @@ from dnc_edge.parse import plan as parse_plan
 from dnc_edge.prompts import FINAL_ANSWER
 from dnc_edge.tasks.plans import plan_f1
 from dnc_edge.train import checkpoints
-from dnc_edge.train.arithmetic import choose
+from dnc_edge.train.arithmetic import Arithmetic, choose
 from dnc_edge.train.base import held_out
 from dnc_edge.train.checkpoints import Base
 from dnc_edge.train.demonstrations import Demonstration, half
@@ -28,6 +28,8 @@ from dnc_edge.train.recipes import FROM_0, SHARE, setting
 
 # A new token of a plan that is generated for evaluation; longer ones are cut.
 LONGEST_PLAN = 160
+# Plans that are generated at once.
+GENERATED_TOGETHER = 16
 
 
 @dataclass
@@ -106,6 +108,15 @@ def examples(
     return made, counts
 
 
+def split(
+    demonstrations: Sequence[Demonstration], config: SftConfig
+) -> tuple[list[Demonstration], list[Demonstration]]:
+    """What is trained on, and the held-out problems whose plans are judged on the way: none of a solver."""
+    training = [d for d in demonstrations if not held_out(d) and config.half in (-1, half(d.question))]
+    apart = [d for d in demonstrations if held_out(d) and d.subquestions and config.role != "solve"]
+    return training, apart[: config.held_out]
+
+
 def sft(
     demonstrations: Sequence[Demonstration],
     source: str,
@@ -133,35 +144,20 @@ def sft(
         UsageError: the target modules or the method cannot be.
     """
     import torch
-    from transformers import EarlyStoppingCallback, Seq2SeqTrainingArguments
+    from transformers import EarlyStoppingCallback
 
-    from dnc_edge.train.loop import arguments, trained
+    from dnc_edge.train.loop import trained
 
     runs = out / "runs"
     runs.mkdir(parents=True, exist_ok=True)
     base = checkpoints.open_base(source, scratch=runs, limit=config.max_length)
-    training = [d for d in demonstrations if not held_out(d) and config.half in (-1, half(d.question))]
-    validation = [d for d in demonstrations if held_out(d) and d.subquestions][: config.held_out]
+    training, validation = split(demonstrations, config)
     made, counts = examples(training, base, config)
     say(", ".join(f"{count:,} {why}" for why, count in counts.items()))
     arithmetic = choose(config.precision)
     say(str(arithmetic))
-    model = checkpoints.load_model(base, dtype=arithmetic.weights, quantized=config.method == "qlora")
-    if config.method != "full":
-        model = checkpoints.adapted(model, config, quantized=config.method == "qlora")
-    evaluates = bool(validation) and config.role != "solve"
-    kind: Any
-    shape: dict[str, Any] = {}
-    if base.encoder_decoder:
-        kind = Seq2SeqTrainingArguments
-    else:
-        import trl
-
-        kind = trl.SFTConfig
-        shape = {"max_length": config.max_length, "packing": config.packing}
-    settings = arguments(kind, runs, config, arithmetic, examples=len(made), evaluates=evaluates, **shape)
-    trainer = _trainer(base, model, settings, made, validation if evaluates else [])
-    if evaluates:
+    trainer = trainer_for(base, made, validation, runs, config, arithmetic)
+    if validation:
         trainer.add_callback(EarlyStoppingCallback(config.patience))
     with trained(trainer, out, config, resume=resume) as figures:
         figures |= {
@@ -183,12 +179,35 @@ def sft(
     return figures
 
 
-def _trainer(
-    base: Base, model: Any, settings: Any, made: Sequence[Example], validation: Sequence[Demonstration]
+def trainer_for(
+    base: Base,
+    made: Sequence[Example],
+    validation: Sequence[Demonstration],
+    runs: Path,
+    config: SftConfig,
+    arithmetic: Arithmetic,
 ) -> Any:
-    """TRL's trainer for causal models, transformers' for encoder-decoders; both judge by generated plans."""
+    """TRL's trainer for causal models, transformers' for encoder-decoders; both judge by generated plans.
+
+    Args:
+        base: its weights are loaded, and get the adapter that the config says.
+        made: examples to train on.
+        validation: problems whose plans are judged every `config.every` steps; none evaluates nothing.
+        runs: folder of the checkpoints.
+        config, arithmetic: see `sft`.
+
+    Raises:
+        UsageError: the target modules or the method cannot be.
+    """
     from datasets import Dataset
-    from transformers import DataCollatorForSeq2Seq, Seq2SeqTrainer
+    from transformers import DataCollatorForSeq2Seq, Seq2SeqTrainer, Seq2SeqTrainingArguments
+
+    from dnc_edge.train.loop import arguments
+
+    quantized = config.method == "qlora"
+    model = checkpoints.load_model(base, dtype=arithmetic.weights, quantized=quantized)
+    if config.method != "full":
+        model = checkpoints.adapted(model, config, quantized=quantized)
 
     def labels(example: Example) -> list[int]:
         return [token if weight else -100 for token, weight in zip(example.tokens, example.weights, strict=True)]
@@ -199,12 +218,16 @@ def _trainer(
             start = next(index for index, weight in enumerate(example.weights) if weight)
             rows.append({"input_ids": example.tokens[:start], "labels": example.tokens[start:]})
         parent: Any = Seq2SeqTrainer
+        kind: Any = Seq2SeqTrainingArguments
+        shape: dict[str, Any] = {}
         more: dict[str, Any] = {"data_collator": DataCollatorForSeq2Seq(base.tokenizer, model)}
     else:
+        from trl import SFTConfig as Arguments
         from trl import SFTTrainer
 
         rows = [{"input_ids": example.tokens, "labels": labels(example)} for example in made]
-        parent, more = SFTTrainer, {}
+        parent, kind, more = SFTTrainer, Arguments, {}
+        shape = {"max_length": config.max_length, "packing": config.packing}
 
     class Trainer(parent):  # type: ignore[misc]
         def evaluate(self, *_: Any, metric_key_prefix: str = "eval", **__: Any) -> dict[str, float]:
@@ -216,7 +239,7 @@ def _trainer(
     rows_ = Dataset.from_list(rows)
     return Trainer(
         model=model,
-        args=settings,
+        args=arguments(kind, runs, config, arithmetic, examples=len(made), evaluates=bool(validation), **shape),
         train_dataset=rows_,
         # Only says that there is an evaluation; the plans are generated.
         eval_dataset=rows_.select([0]) if validation else None,
@@ -225,7 +248,7 @@ def _trainer(
     )
 
 
-def generated_f1(model: Any, base: Base, problems: Sequence[Demonstration], *, together: int = 16) -> float:
+def generated_f1(model: Any, base: Base, problems: Sequence[Demonstration]) -> float:
     """Mean plan F1 of greedily generated plans against the demonstrations' own."""
     import torch
 
@@ -235,8 +258,8 @@ def generated_f1(model: Any, base: Base, problems: Sequence[Demonstration], *, t
     scores: list[float] = []
     was_training = model.training
     model.eval()
-    for begin in range(0, len(order), together):
-        chosen = order[begin : begin + together]
+    for begin in range(0, len(order), GENERATED_TOGETHER):
+        chosen = order[begin : begin + GENERATED_TOGETHER]
         longest = max(len(prompts[index]) for index in chosen)
         tokens = torch.full((len(chosen), longest), tokenizer.pad_token_id, dtype=torch.long)
         mask = torch.zeros_like(tokens)

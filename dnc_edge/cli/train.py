@@ -212,7 +212,9 @@ def sft(
     shown = gather(data or _recipe(recipe, "data") or ["gsm8k"], bad=_bad if skip_bad else None)
     _sides().refuse(shown)
     if dry_run:
-        _estimate(shown, source, config)
+        from dnc_edge.train.estimate import estimate
+
+        output.print_json(estimate(shown, source, config, say=output.note).to_dict(), indent=2)
         return
     _free(out, resume, force)
     output.print_json(train(shown, source, out, config, resume=resume, say=output.note))
@@ -395,17 +397,3 @@ def _sides() -> Any:
 
 def _bad(error: InputError) -> None:
     output.note(f"passed over: {error.message}")
-
-
-def _estimate(shown: list[Any], source: str, config: Any) -> None:
-    import tempfile
-
-    from dnc_edge.train.checkpoints import open_base
-    from dnc_edge.train.estimate import estimate
-    from dnc_edge.train.sft import examples
-
-    with tempfile.TemporaryDirectory() as scratch:
-        opened = open_base(source, scratch=Path(scratch), limit=config.max_length)
-        made, counts = examples(shown, opened, config)
-        output.note(", ".join(f"{count:,} {why}" for why, count in counts.items()))
-        output.print_json(estimate(made, opened, config).to_dict(), indent=2)
