@@ -13,7 +13,8 @@ from dnc_edge import parse, prompts
 from dnc_edge.engines import GREEDY, Sampling
 from dnc_edge.errors import DncError, InputError
 from dnc_edge.remote.pricing import Prices
-from dnc_edge.streams import mapped, result_of
+from dnc_edge.remote.protocol import priced
+from dnc_edge.streams import result_of
 from dnc_edge.types import Plan, PlanDelta, Question, Record, SubQuestion, Usage
 
 if TYPE_CHECKING:
@@ -200,13 +201,11 @@ class ChatDecomposer:
         return _next(self._ask(messages, 1), history)
 
     def _ask(self, messages: list[prompts.Message], cap: int) -> Planning:
-        reply = yield from mapped(self.chat.stream(messages), PlanDelta)
+        reply = yield from priced(self.chat, messages, self.prices, PlanDelta)
         parsed = parse.plan(reply.text, cap=cap)
         for number, subquestion in enumerate(parsed.subquestions, start=1):
             yield SubQuestion(number, subquestion)
-        cost = self.chat.cost(reply.usage, self.prices)
-        usage = replace(reply.usage, cost_usd=cost)
-        return Plan(parsed.subquestions, raw=reply.text, repaired=parsed.repaired, usage=usage)
+        return Plan(parsed.subquestions, raw=reply.text, repaired=parsed.repaired, usage=reply.usage)
 
 
 class GivenDecomposer:

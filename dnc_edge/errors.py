@@ -4,6 +4,7 @@
       UsageError            exit 2    the command line or an argument is wrong
       InputError            exit 3    a question, passage, plan or file cannot be used
         PromptTooLong                 the prompt does not fit the context
+        PurseError                    what a run spends cannot be written down
       MissingError          exit 4    an engine, student or data set is not there
         ExtraMissing                  a package of an optional extra is not installed
         StudentError                  a student is unknown, damaged or not what it claims
@@ -51,12 +52,14 @@ class DncError(Exception):
 
     Attributes:
         fatal: whether it concerns the run rather than one question: a batch ends, the question stays pending.
+        usage: what was used of remote models until then; None if nothing was sent.
     """
 
     exit_code = 1
     default_code = "error"
     retryable = False
     fatal = False
+    usage: Usage | None = None
 
     def __init__(
         self,
@@ -90,6 +93,13 @@ class PromptTooLong(InputError):
     default_code = "prompt_too_long"
 
 
+class PurseError(InputError):
+    """What a run spends cannot be written down, so that nothing more may be sent."""
+
+    default_code = "purse"
+    fatal = True
+
+
 class MissingError(DncError):
     exit_code = 4
     default_code = "missing"
@@ -120,15 +130,15 @@ class SolverError(DncError):
 
     Attributes:
         charged: whether the provider may bill what was sent; False only if the request was turned down unread.
+        complete: whether a complete reply came, which is paid for and is no answer.
         retry_after: seconds that the server asked to wait; None if it did not say.
-        usage: what the failed attempts took; None if nothing was sent.
     """
 
     exit_code = 5
     default_code = "solver"
     charged = True
+    complete = False
     retry_after: float | None = None
-    usage: Usage | None = None
 
 
 class SolverCut(SolverError):

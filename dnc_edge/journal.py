@@ -21,12 +21,17 @@ class Journal:
     Every record goes out in one write, so a line is whole or, at the very end of the file, cut off; a cut one
     is dropped when the journal is opened again.
 
+    Args:
+        path: the file; it is made if it is not there.
+        opening: what such a file begins with; one that begins otherwise is left as it is.
+        clock: injectable.
+
     Raises:
         UsageError: another process writes to it.
-        InputError: it cannot be opened.
+        InputError: it cannot be opened, or is another kind of file.
     """
 
-    def __init__(self, path: Path, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, path: Path, *, opening: bytes = b"{", clock: Callable[[], float] = time.monotonic) -> None:
         self.path = path
         self._clock = clock
         try:
@@ -42,8 +47,21 @@ class Journal:
             raise UsageError(
                 f"another process is writing {path}", hint="wait for it, or choose another output"
             ) from error
-        self._drop_a_cut_line()
         self._synced = clock()
+        try:
+            self._recognise(opening)
+            self._drop_a_cut_line()
+        except BaseException:
+            os.close(self._file)
+            raise
+
+    def _recognise(self, opening: bytes) -> None:
+        found = os.pread(self._file, len(opening), 0)
+        if not opening.startswith(found):
+            raise InputError(
+                f"{self.path} is not a file that dnc-edge has written; it is left as it is",
+                hint="move it away, or choose another output",
+            )
 
     def _drop_a_cut_line(self) -> None:
         size = os.fstat(self._file).st_size
@@ -80,34 +98,56 @@ class Journal:
             if self._clock() - self._synced >= SYNC_SECONDS:
                 self.sync()
         except OSError as error:
-            raise InputError(
-                f"cannot write {self.path}: {error.strerror}",
-                hint="everything finished is kept; make room and run the same command again",
-            ) from error
+            raise self._cannot_write(error) from error
         return place
 
     def sync(self) -> None:
-        os.fsync(self._file)
+        """Have the disk hold what was written.
+
+        Raises:
+            InputError: it cannot.
+        """
+        try:
+            os.fsync(self._file)
+        except OSError as error:
+            raise self._cannot_write(error) from error
         self._synced = self._clock()
 
+    def _cannot_write(self, error: OSError) -> InputError:
+        return InputError(
+            f"cannot write {self.path}: {error.strerror}",
+            hint="everything finished is kept; make room and run the same command again",
+        )
+
     def lines(self) -> Iterator[tuple[int, dict[str, Any]]]:
-        """(place, record) of every line that is JSON, oldest first."""
+        """(place, record) of every line, oldest first.
+
+        Raises:
+            InputError: a line is no JSON object.
+        """
         place = 0
         with self.path.open("rb") as file:
-            for line in file:
+            for number, line in enumerate(file, start=1):
                 try:
                     values = json.loads(line)
-                except ValueError:
-                    values = None
-                if isinstance(values, dict):
-                    yield place, values
+                    if not isinstance(values, dict):
+                        raise ValueError("not an object")
+                except (ValueError, RecursionError) as error:
+                    raise InputError(
+                        f"{self.path}, line {number} is unreadable",
+                        hint="repair or delete that line, or move the file away to begin anew",
+                    ) from error
+                yield place, values
                 place += len(line)
 
     def close(self) -> None:
+        """Sync and close; calling it twice is harmless. Raises as `sync` does, closed nevertheless."""
         if self._file >= 0:
-            self.sync()
-            os.close(self._file)
-            self._file = -1
+            try:
+                self.sync()
+            finally:
+                os.close(self._file)
+                self._file = -1
 
 
 class Reader:

@@ -106,9 +106,9 @@ def standing(now: Progress) -> str:
     if now.failed:
         parts.append(f"{now.failed:,} failed")
     parts.append(f"{now.rate:,.1f} questions/s, {now.output_tokens / max(now.seconds, 1e-9):,.0f} tokens/s")
-    if now.spent:
+    if now.cost:
         expected = "" if now.expected is None else f" of ${now.expected:.4f}"
-        parts.append(f"${now.before + now.spent:.4f}{expected}")
+        parts.append(f"${now.cost:.4f}{expected}")
     if now.seconds_left is not None:
         minutes, seconds = divmod(round(now.seconds_left), 60)
         parts.append(f"{minutes // 60}:{minutes % 60:02}:{seconds:02} left")

@@ -80,6 +80,8 @@ class Pipeline:
         except DncError as raised:
             raised.stage = raised.stage or partial.stage
             error = raised
+            if raised.usage is not None:
+                partial.spend(raised.stage or "solve", raised.usage)
         # A stage that was decoded together with others took its own time before.
         seconds = max(time.perf_counter() - started, sum(usage.seconds for usage in partial.usage.values()))
         record = replace(partial.record, usage=partial.usage, seconds=seconds)
@@ -155,7 +157,7 @@ class _Partial:
         self.stage: str | None = None
 
     def planned(self, plan: Plan) -> None:
-        self._spend("decompose", plan.usage)
+        self.spend("decompose", plan.usage)
         self.record = replace(
             self.record,
             subquestions=plan.subquestions,
@@ -164,7 +166,7 @@ class _Partial:
         )
 
     def solved(self, answer: Answer) -> None:
-        self._spend("solve", answer.usage)
+        self.spend("solve", answer.usage)
         self.record = replace(
             self.record,
             answer=answer.answer,
@@ -174,7 +176,7 @@ class _Partial:
             solver=answer.solver or self.record.solver,
         )
 
-    def _spend(self, stage: str, usage: Usage) -> None:
+    def spend(self, stage: str, usage: Usage) -> None:
         self.usage[stage] = self.usage[stage] + usage if stage in self.usage else usage
 
 

@@ -35,14 +35,16 @@ class Usage:
 
     Attributes:
         requests: how many requests were made, retried ones included.
+        unaccounted: how many of them may have been charged although no usage came back.
         input_tokens, cached_tokens, output_tokens, reasoning_tokens: as the provider (or the local
             engine) counts them; cached is a part of input, reasoning a part of output.
         estimated: whether any count is ours, because the provider sent none.
         seconds: wall time of the stage; first_token_seconds: until its first token, if there was one.
-        cost_usd: dollars; None where the price is unknown.
+        cost_usd: dollars; None if the price is unknown, or a request is unaccounted.
     """
 
     requests: int = 0
+    unaccounted: int = 0
     input_tokens: int = 0
     cached_tokens: int = 0
     output_tokens: int = 0
@@ -56,6 +58,7 @@ class Usage:
         known = self.cost_usd is not None and other.cost_usd is not None
         return Usage(
             requests=self.requests + other.requests,
+            unaccounted=self.unaccounted + other.unaccounted,
             input_tokens=self.input_tokens + other.input_tokens,
             cached_tokens=self.cached_tokens + other.cached_tokens,
             output_tokens=self.output_tokens + other.output_tokens,

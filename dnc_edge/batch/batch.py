@@ -18,19 +18,26 @@ from dnc_edge.journal import Journal, Reader
 from dnc_edge.pipeline import Pipeline
 from dnc_edge.types import Question, Record
 
+# What every journal of records begins with.
+OPENING = b'{"schema": '
+
 
 @dataclass
 class Progress:
-    """How a run stands. Costs are of records; `spent` also counts replies whose question is not finished."""
+    """How a run stands.
+
+    Attributes:
+        spent: dollars of this run, with replies whose question is not finished; before: of earlier runs. None if
+            the cost of a record is not known.
+    """
 
     total: int
     kept: int = 0
     done: int = 0
     failed: int = 0
     output_tokens: int = 0
-    spent: float = 0.0
-    before: float = 0.0
-    unpriced: bool = False
+    spent: float | None = 0.0
+    before: float | None = 0.0
     started: float = field(default_factory=time.monotonic)
 
     @property
@@ -53,9 +60,14 @@ class Progress:
     @property
     def expected(self) -> float | None:
         """Dollars for all, by what the questions so far cost; None where that cannot be told."""
-        if self.unpriced or not self.done:
+        if self.spent is None or self.before is None or not self.done:
             return None
         return self.before + self.spent * (self.done + self.left) / self.done
+
+    @property
+    def cost(self) -> float | None:
+        """Dollars of all runs so far; None if that is not known."""
+        return None if self.spent is None or self.before is None else self.before + self.spent
 
     def to_dict(self) -> dict[str, Any]:
         return {
@@ -65,7 +77,7 @@ class Progress:
             "failed": self.failed,
             "questions_per_second": round(self.rate, 2),
             "output_tokens": self.output_tokens,
-            "cost_usd": None if self.unpriced else round(self.before + self.spent, 6),
+            "cost_usd": None if self.cost is None else round(self.cost, 6),
             "seconds": round(self.seconds, 2),
         }
 
@@ -111,7 +123,7 @@ def batch(
         journal = None
         if out is not None:
             outputs.check_format(out)
-            journal = stack.enter_context(Journal(journal_path(out)))
+            journal = stack.enter_context(Journal(journal_path(out), opening=OPENING))
         ledger.ask(questions)
         progress = Progress(ledger.total)
         if journal:
@@ -168,11 +180,8 @@ def _count(progress: Progress, record: Record, paid: float) -> None:
     progress.done += 1
     progress.failed += record.error is not None
     progress.output_tokens += sum(usage.output_tokens for usage in record.usage.values())
-    if record.cost_usd is None:
-        progress.unpriced = True
-    else:
-        progress.spent += record.cost_usd
-    progress.spent = max(progress.spent, paid)
+    if progress.spent is not None:
+        progress.spent = None if record.cost_usd is None else max(progress.spent + record.cost_usd, paid)
 
 
 def _write(out: Path, ledger: Ledger, *, in_input_order: bool) -> int:

@@ -71,7 +71,7 @@ def estimate(questions: Sequence[Question], total: int, edge: Edge) -> Estimate:
             asked, sent, written = asked + 1, sent + tokens, written + output
             likely = chat.cost(Usage(requests=1, input_tokens=tokens, output_tokens=output), edge.prices)
             remote = isinstance(chat, Endpoint)
-            worst = chat.cost(bound(chat.request(messages), messages), edge.prices) if remote else 0.0
+            worst = chat.cost(bound(chat.request(messages)), edge.prices) if remote else 0.0
             expected = None if likely is None or expected is None else expected + likely
             most = None if worst is None or most is None else most + worst
     scale = total / len(questions)

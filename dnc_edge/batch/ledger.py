@@ -5,11 +5,12 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from types import NoneType
 
 from dnc_edge.errors import InputError
 from dnc_edge.journal import Journal
 from dnc_edge.pipeline import question_id
-from dnc_edge.types import Question
+from dnc_edge.types import Question, Usage
 
 
 @dataclass(frozen=True)
@@ -55,16 +56,25 @@ class Ledger:
                 )
         self._database.execute("COMMIT")
 
-    def enter(self, journal: Journal) -> float:
-        """Read what earlier runs did; returns the dollars that their records tell of."""
+    def enter(self, journal: Journal) -> float | None:
+        """Read what earlier runs did.
+
+        Returns:
+            the dollars of their records; None if one of them is not known.
+
+        Raises:
+            InputError: a line is no record.
+        """
         self._database.execute("BEGIN")
-        spent = 0.0
-        for place, record in journal.lines():
-            if isinstance(record.get("id"), str) and isinstance(record.get("key"), str):
-                self._put(record["id"], record["key"], place, failed=bool(record.get("error")))
-                spent += record.get("cost_usd") or 0.0
+        spent = Usage()
+        for number, (place, record) in enumerate(journal.lines(), start=1):
+            id, key, cost = (record.get(name) for name in ("id", "key", "cost_usd"))
+            if not isinstance(id, str) or not isinstance(key, str) or not isinstance(cost, (int, float, NoneType)):
+                raise InputError(f"{journal.path}, line {number} is no record", hint="move the file away to begin anew")
+            self._put(id, key, place, failed=bool(record.get("error")))
+            spent += Usage(cost_usd=cost)
         self._database.execute("COMMIT")
-        return spent
+        return spent.cost_usd
 
     def put(self, id: str, key: str, place: int, *, failed: bool) -> None:
         self._put(id, key, place, failed=failed)

@@ -66,18 +66,17 @@ def prices(price: tuple[float, float] | None, local_price: str | None) -> Any:
     """`Prices` of the two price options.
 
     Raises:
-        UsageError: the local price is neither a number nor `paper`, or a price is negative.
+        UsageError: the local price is neither a number nor `paper`, or a price is negative or not finite.
     """
     from dnc_edge.remote.pricing import Prices
 
-    if price is not None and min(price) < 0:
-        raise UsageError("--price: a price cannot be negative")
     if local_price in (None, "paper"):
         return Prices(price, "paper" if local_price else 0.0)
     try:
-        return Prices(price, float(local_price))
+        seconds = float(local_price)
     except ValueError:
         raise UsageError(f"--local-price: {local_price!r} is neither a number nor paper") from None
+    return Prices(price, seconds)
 
 
 def solver_options(options: Sequence[str] | None) -> dict[str, Any]:

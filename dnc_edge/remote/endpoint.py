@@ -6,6 +6,7 @@ policy of `remote/retry.py` is the only one.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 import time
@@ -36,6 +37,7 @@ from dnc_edge.remote.pricing import Prices
 from dnc_edge.remote.protocol import Messages
 from dnc_edge.remote.reply import Reply
 from dnc_edge.remote.retry import Retry
+from dnc_edge.remote.usage import counted
 from dnc_edge.types import Usage
 
 
@@ -106,8 +108,8 @@ class Endpoint:
         }
 
     def cost(self, usage: Usage, prices: Prices) -> float | None:
-        """Dollars of a reply; None where no price is known."""
-        return prices.of(self.model, self.address, usage)
+        """Dollars of a reply; None if no price is known, or a request is unaccounted."""
+        return None if usage.unaccounted else prices.of(self.model, self.address, usage)
 
     def request(self, messages: Messages) -> dict[str, Any]:
         """The body as sent."""
@@ -156,53 +158,47 @@ class Endpoint:
             SolverError: no usable reply; `code` says why.
         """
         started = time.perf_counter()
-        attempt = 0
+        body = self.request(messages)
+        used = Usage()
         while True:
-            attempt += 1
             passed_on = False
-            ticket = self.gate.admit(self, self.request(messages), messages) if self.gate else None
             try:
-                attempt_stream = self._attempt(messages)
-                while True:
-                    try:
-                        text = next(attempt_stream)
-                    except StopIteration as ended:
-                        reply: Reply = ended.value
-                        break
-                    passed_on = True
-                    yield text
+                with self.gate.attempt(self, body) if self.gate else contextlib.nullcontext() as attempt:
+                    pieces = self._attempt(body)
+                    while True:
+                        try:
+                            text = next(pieces)
+                        except StopIteration as ended:
+                            reply: Reply = ended.value
+                            break
+                        passed_on = True
+                        yield text
+                    if attempt:
+                        attempt.usage = reply.usage
             except SolverError as error:
-                if ticket:
-                    ticket.fail(error)
-                pause = None if passed_on else self.retry.pause(attempt, error, error.retry_after)
+                # An error status of the server itself is taken to cost nothing; the cap does not rely on that.
+                unknown = error.charged and not isinstance(error, SolverServerError)
+                used += error.usage or Usage(requests=1, unaccounted=unknown)
+                error.usage = replace(used, seconds=time.perf_counter() - started)
+                pause = None if passed_on else self.retry.pause(used.requests, error, error.retry_after)
                 if pause is None:
                     raise
                 self.retry.sleep(pause)
                 continue
-            except BaseException:
-                # Closed or interrupted in mid-reply: it may have been charged.
-                if ticket:
-                    ticket.fail(None)
-                raise
-            if ticket:
-                ticket.settle(reply.usage)
             # The stage's time includes failed attempts and pauses: it is what the user waited.
             first = reply.usage.first_token_seconds
             waited = time.perf_counter() - started
             before = waited - reply.usage.seconds
             usage = replace(
-                reply.usage,
-                requests=attempt,
-                seconds=waited,
-                first_token_seconds=None if first is None else first + before,
+                used + reply.usage, seconds=waited, first_token_seconds=None if first is None else first + before
             )
             return replace(reply, usage=usage)
 
-    def _attempt(self, messages: Messages) -> Generator[str, None, Reply]:
+    def _attempt(self, body: Mapping[str, Any]) -> Generator[str, None, Reply]:
         client = self.client
         import openai
 
-        body = self.request(messages)
+        rest = {name: value for name, value in body.items() if name not in ("model", "messages")}
         started = time.perf_counter()
         first: float | None = None
         parts: list[str] = []
@@ -213,7 +209,7 @@ class Endpoint:
         try:
             # Fields that the SDK's signature lacks travel in extra_body.
             with client.chat.completions.create(
-                model=body.pop("model"), messages=body.pop("messages"), stream=True, extra_body=body
+                model=body["model"], messages=body["messages"], stream=True, extra_body=rest
             ) as chunks:
                 for chunk in chunks:
                     if time.perf_counter() - started > self.deadlines.total:
@@ -243,9 +239,15 @@ class Endpoint:
                 hint="check that the address is an OpenAI-compatible API; it usually ends in /v1",
             )
         text = "".join(parts)
-        self.check(text, finish, "".join(refusal))
-        counted = _usage(usage, body_bytes=sum(len(m["content"].encode()) for m in messages), text=text)
-        measured = replace(counted, seconds=time.perf_counter() - started, first_token_seconds=first)
+        sent = "\n".join(message["content"] for message in body["messages"])
+        claimed = counted(usage, sent=sent, received=text + "".join(refusal))
+        measured = replace(claimed, seconds=time.perf_counter() - started, first_token_seconds=first)
+        try:
+            self.check(text, finish, "".join(refusal))
+        except SolverError as error:
+            if finish is not None:
+                error.complete, error.usage = True, measured
+            raise
         return Reply(text, finish or "stop", measured)
 
     def check(self, text: str, finish: str | None, refusal: str) -> None:
@@ -265,21 +267,6 @@ class Endpoint:
 
 def _brief(error: BaseException) -> str:
     return f"{type(error).__name__}: {' '.join(str(error).split())[:160]}"
-
-
-def _usage(usage: Any, *, body_bytes: int, text: str) -> Usage:
-    """The provider's counts; where it sends none, four bytes of UTF-8 to a token, marked as estimated."""
-    if usage is None or usage.prompt_tokens is None:
-        sent, received = -(-body_bytes // 4), -(-len(text.encode()) // 4)
-        return Usage(requests=1, input_tokens=sent, output_tokens=received, estimated=True)
-    prompt, completion = usage.prompt_tokens_details, usage.completion_tokens_details
-    return Usage(
-        requests=1,
-        input_tokens=usage.prompt_tokens,
-        cached_tokens=(prompt.cached_tokens if prompt else 0) or 0,
-        output_tokens=usage.completion_tokens or 0,
-        reasoning_tokens=(completion.reasoning_tokens if completion else 0) or 0,
-    )
 
 
 def translated(error: Any, name: str) -> SolverError:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import functools
+import math
 from dataclasses import dataclass
 from typing import Literal
 
+from dnc_edge.errors import UsageError
 from dnc_edge.types import Usage
 
 # Divide-or-Conquer prices a 13 B student at 13/175 of GPT-3.5-turbo-1106: dollars per 1,000 tokens (section 4).
@@ -20,13 +22,21 @@ class Prices:
         remote: dollars per million input and output tokens, in place of the table's.
         local: dollars per second of local work (0: it costs nothing), or "paper" for the paper's
             price of a 13 B student per token.
+
+    Raises:
+        UsageError: a price is negative or not finite.
     """
 
     remote: tuple[float, float] | None = None
     local: float | Literal["paper"] = 0.0
 
+    def __post_init__(self) -> None:
+        for price in (*(self.remote or ()), self.local):
+            if price != "paper" and not (math.isfinite(price) and price >= 0):
+                raise UsageError(f"{price} is no price", hint="give dollars, as a number from 0")
+
     def of(self, model: str, base_url: str | None, usage: Usage) -> float | None:
-        """Dollars of a remote stage; None where no price is known."""
+        """Return the dollars of a remote stage; None if no price is known."""
         if self.remote is not None:
             return (usage.input_tokens * self.remote[0] + usage.output_tokens * self.remote[1]) / 1e6
         import genai_prices
@@ -39,7 +49,7 @@ class Prices:
                 price = genai_prices.calc_price(counts, model, provider_id="openai")
             else:
                 price = genai_prices.calc_price(counts, model, provider_api_url=base_url)
-        except LookupError:
+        except (LookupError, ValueError):  # no such model; counts that its price cannot be applied to
             return None
         return float(price.total_price)
 

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Callable, Generator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Protocol, TypeVar
 
+from dnc_edge.errors import SolverError
 from dnc_edge.remote.pricing import Prices
 from dnc_edge.remote.reply import Reply
+from dnc_edge.streams import mapped
 from dnc_edge.types import Usage
+
+Event = TypeVar("Event")
 
 Messages = Sequence[Mapping[str, str]]
 
@@ -36,3 +41,20 @@ class Chat(Protocol):
     def stream(self, messages: Messages) -> Generator[str, None, Reply]:
         """Yield text as it arrives; return the whole reply."""
         ...
+
+
+def priced(
+    chat: Chat, messages: Messages, prices: Prices, event: Callable[[str], Event]
+) -> Generator[Event, None, Reply]:
+    """Yield the text of a reply as events; return it with its dollars.
+
+    Raises:
+        SolverError: no usable reply; its usage, if any, has its dollars too.
+    """
+    try:
+        reply = yield from mapped(chat.stream(messages), event)
+    except SolverError as error:
+        if error.usage is not None:
+            error.usage = replace(error.usage, cost_usd=chat.cost(error.usage, prices))
+        raise
+    return replace(reply, usage=replace(reply.usage, cost_usd=chat.cost(reply.usage, prices)))

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 from dnc_edge import parse, prompts
 from dnc_edge.remote.pricing import Prices
-from dnc_edge.remote.protocol import Chat
+from dnc_edge.remote.protocol import Chat, priced
 from dnc_edge.solvers.protocol import History, Mode, Solving
-from dnc_edge.streams import mapped
 from dnc_edge.types import Answer, AnswerDelta, Question
 
 
@@ -42,11 +40,11 @@ class ChatSolver:
         return self._ask(prompts.conclude(question.text, question.context, history))
 
     def _ask(self, messages: list[prompts.Message]) -> Solving:
-        reply = yield from mapped(self.chat.stream(messages), AnswerDelta)
+        reply = yield from priced(self.chat, messages, self.prices, AnswerDelta)
         return Answer(
             answer=parse.final_answer(reply.text),
             text=reply.text,
             subanswers=parse.subanswers(reply.text),
             finish_reason=reply.finish_reason,
-            usage=replace(reply.usage, cost_usd=self.chat.cost(reply.usage, self.prices)),
+            usage=reply.usage,
         )

@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from dnc_edge.errors import SolverError
+from dnc_edge.errors import DncError, SolverError
 from dnc_edge.solvers.protocol import History, Mode, Solver, Solving
-from dnc_edge.types import Notice, Question
+from dnc_edge.types import Notice, Question, Usage
 
 
 class FallbackSolver:
@@ -43,5 +43,10 @@ class FallbackSolver:
         except SolverError as error:
             second = self._second()
             yield Notice(f"{error.message}; answered by {second.name} instead")
-            answer = yield from ask(second)
-            return replace(answer, solver=second.name)
+            used = error.usage or Usage()
+            try:
+                answer = yield from ask(second)
+            except DncError as also:
+                also.usage = used + (also.usage or Usage())
+                raise
+            return replace(answer, solver=second.name, usage=used + answer.usage)
