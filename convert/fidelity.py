@@ -107,7 +107,9 @@ class Reference:
         self.tokenizer, self.stop, self.problems, self.limit = tokenizer, stop, problems, limit
         self._scratch = scratch
         scratch.mkdir(parents=True, exist_ok=True)
-        self.prompts = [encode_prompt(tokenizer, template, user_message(problem.question)) for problem in problems]
+        self.prompts = [
+            encode_prompt(tokenizer, template, user_message(problem.question, problem.context)) for problem in problems
+        ]
         self.plans: list[list[int]] = []
         for number, prompt in enumerate(self.prompts):
             self.plans.append(decoder.greedy(prompt, stop, limit))
