@@ -34,10 +34,10 @@ clean:
 .venv/bin/pip:
 	$(PYTHON) -m venv .venv
 
-# llama-cpp-python is compiled here once, in about five minutes on two cores.
+# ONNX Runtime alone: nothing is compiled.
 .venv/ask.stamp: .venv/bin/pip pyproject.toml constraints.txt
-	@echo "Setting up; llama.cpp is compiled once, which takes about five minutes ..."
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable ".[gguf]"
+	@echo "Setting up; about a minute ..."
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable ".[cpu]"
 	touch $@
 
 .venv/dev.stamp: .venv/bin/pip pyproject.toml constraints.txt

@@ -9,7 +9,6 @@ import json
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +20,13 @@ from dnc_edge.bench.speed import speed, student_target
 from dnc_edge.convert import fidelity
 from dnc_edge.convert.decoders import Decoder, GgufDecoder, OnnxDecoder
 from dnc_edge.decomposers import StudentDecomposer
+from dnc_edge.engines.loading import installed
 from dnc_edge.errors import UsageError
 from dnc_edge.streams import result_of
 from dnc_edge.students import manifest as manifests
 from dnc_edge.students.manifest import Manifest
 from dnc_edge.students.resolve import resolve
-from dnc_edge.students.student import ENGINES, Student
+from dnc_edge.students.student import Student
 from dnc_edge.tasks import Task, stats
 from dnc_edge.tasks.plans import figures, score
 from dnc_edge.types import Question, record_key
@@ -92,7 +92,7 @@ def quant(
         for level, engine in manifest.levels:
             if levels is not None and level not in (*levels, judge.full):
                 continue
-            if find_spec(ENGINES[engine]) is None:
+            if engine not in installed():
                 say(f"{level} is left out: {engine} is not installed")
                 continue
             place = out / "rows" / f"{engine}-{level}.json"

@@ -6,7 +6,7 @@ import os
 from collections.abc import Collection
 from pathlib import Path
 
-from dnc_edge.errors import ExtraMissing, StudentError, UsageError
+from dnc_edge.errors import StudentError, UsageError
 
 # Level to llama.cpp's file type.
 LEVELS = {
@@ -32,14 +32,11 @@ def quantize(source: Path, target: Path, level: str, *, threads: int | None = No
 
     Raises:
         StudentError: llama.cpp cannot; `target` is then gone.
-        ExtraMissing: llama-cpp-python is not installed.
+        EngineMissing: llama-cpp-python is not installed, or does not load.
     """
-    try:
-        import ctypes
+    import ctypes
 
-        from dnc_edge.engines.llama_bindings import llama
-    except ImportError as error:
-        raise ExtraMissing("llama-cpp-python", "gguf") from error
+    from dnc_edge.engines.llama_bindings import llama
     from dnc_edge.engines.llama_cpp import initialise
     from dnc_edge.engines.threads import cores
 

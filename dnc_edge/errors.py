@@ -7,6 +7,7 @@
         PurseError                    what a run spends cannot be written down
       MissingError          exit 4    an engine, student or data set is not there
         ExtraMissing                  a package of an optional extra is not installed
+        EngineMissing                 no engine is installed, or one does not load
         StudentError                  a student is unknown, damaged or not what it claims
         DataMissing                   a data set is not where it should be
       SolverError           exit 5    the solver (or a remote decomposer) gave no usable answer
@@ -115,6 +116,10 @@ class ExtraMissing(MissingError):
             f"{package} is not installed",
             hint=f"install it with: pip install 'dnc-edge[{extra}]'",
         )
+
+
+class EngineMissing(MissingError):
+    default_code = "engine_missing"
 
 
 class StudentError(MissingError):

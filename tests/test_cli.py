@@ -271,12 +271,6 @@ def test_help_loads_nothing_heavy_and_starts_fast() -> None:
     assert result.stderr.strip() == "[]"
 
 
-def test_a_missing_engine_is_one_line_with_the_install_command(tmp_path: Path) -> None:
-    (tmp_path / "llama_cpp.py").write_text("raise ImportError('not here')", encoding="utf-8")
-    result = dnc_edge("ask", "q?", PYTHONPATH=str(tmp_path))
-    refused(result, 4, "llama-cpp-python is not installed; install it with: pip install 'dnc-edge[gguf]'")
-
-
 def test_time_is_not_lost_when_the_solver_is_remote() -> None:
     """The SDK is imported while the student decodes, not before and not after."""
     from dnc_edge.edge import Edge

@@ -17,10 +17,10 @@ from dnc_edge.bench.levels import with_levels
 from dnc_edge.bench.quant import quant, recommendation
 from dnc_edge.bench.replay import replay
 from dnc_edge.bench.report import report
+from dnc_edge.engines.loading import ENGINES
 from dnc_edge.errors import InputError, StudentError, UsageError
 from dnc_edge.students import manifest as manifests
 from dnc_edge.students.resolve import resolve
-from dnc_edge.students.student import ENGINES
 
 
 @pytest.fixture(scope="module")

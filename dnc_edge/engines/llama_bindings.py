@@ -12,13 +12,15 @@ import importlib.util
 import sys
 from typing import Any
 
+from dnc_edge.engines.loading import loading
+
 
 def _bindings() -> Any:
-    if "llama_cpp" in sys.modules:
+    if sys.modules.get("llama_cpp"):
         return importlib.import_module("llama_cpp.llama_cpp")
     spec = importlib.util.find_spec("llama_cpp")
     if spec is None:
-        raise ImportError("No module named 'llama_cpp'", name="llama_cpp")
+        raise ModuleNotFoundError("No module named 'llama_cpp'", name="llama_cpp")
     # An unexecuted package is enough for its submodules to find each other.
     sys.modules["llama_cpp"] = importlib.util.module_from_spec(spec)
     try:
@@ -27,4 +29,5 @@ def _bindings() -> Any:
         del sys.modules["llama_cpp"]
 
 
-llama = _bindings()
+with loading("llama.cpp"):
+    llama = _bindings()

@@ -14,19 +14,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from dnc_edge.engines.memory import check_memory
-from dnc_edge.engines.threads import chosen_threads
-from dnc_edge.errors import ExtraMissing, StudentError
-
-try:
-    from dnc_edge.engines.llama_bindings import llama
-except ImportError as error:
-    raise ExtraMissing("llama-cpp-python", "gguf") from error
-
 import numpy as np
 
+from dnc_edge.engines.llama_bindings import llama
+from dnc_edge.engines.memory import check_memory
 from dnc_edge.engines.scheduled import ScheduledEngine, check_slots
 from dnc_edge.engines.slots import Entry
+from dnc_edge.engines.threads import chosen_threads
+from dnc_edge.errors import StudentError
 
 _CACHE_TYPES = {"f32": llama.GGML_TYPE_F32, "f16": llama.GGML_TYPE_F16}
 

@@ -12,16 +12,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from dnc_edge.engines.loading import loading
 from dnc_edge.engines.memory import check_memory
 from dnc_edge.engines.onnx_caches import CopiedCache, EncoderDecoderCache, SharedCache
 from dnc_edge.engines.scheduled import ScheduledEngine, check_slots
 from dnc_edge.engines.threads import chosen_threads
-from dnc_edge.errors import ExtraMissing, StudentError, UsageError
+from dnc_edge.errors import StudentError, UsageError
 
-try:
+with loading("onnxruntime"):
     import onnxruntime
-except ImportError as error:
-    raise ExtraMissing("onnxruntime", "cpu") from error
 
 # Of a GPU that is not there it writes two long lines for every session; one of ours says what matters.
 onnxruntime.set_default_logger_severity(4)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from importlib.util import find_spec
 
 from dnc_edge.engines import GREEDY, Engine, Request, Sampling, Step
+from dnc_edge.engines.loading import installed, none_installed
 from dnc_edge.engines.protocol import Finish
 from dnc_edge.errors import PromptTooLong, StudentError
 from dnc_edge.students import manifest as manifests
@@ -17,8 +17,6 @@ from dnc_edge.students.tokenizer import Detokenizer, Tokenizer, encode_prompt
 from dnc_edge.types import Usage
 
 _ids = itertools.count(1)
-# Engines by name, the preferred one first, with the package that each needs.
-ENGINES = {"llama.cpp": "llama_cpp", "onnxruntime": "onnxruntime"}
 
 
 class Generation:
@@ -156,11 +154,14 @@ class Student:
 
         Raises:
             StudentError: unknown, damaged, or not what trained it.
-            ExtraMissing: the engine's package is not installed.
+            EngineMissing: no engine is installed, or the chosen one does not load.
         """
         directory = resolve(name)
         manifest = manifests.load(directory)
-        weights = manifest.choose(level, engine, [name for name, package in ENGINES.items() if find_spec(package)])
+        engines = installed()
+        if not engines:
+            raise none_installed()
+        weights = manifest.choose(level, engine, engines)
         parts = manifest.parts(weights.level, weights.engine)
         # Checksums are worked out while the engine's libraries are imported; nothing is loaded before they hold.
         checks = {part: manifests.Verification(directory, file) for part, file in parts.items()}
