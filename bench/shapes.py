@@ -10,9 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from dnc_edge.convert.gguf import gguf_package
+from dnc_edge.convert.metadata import read
 from dnc_edge.convert.quantize import quantize
-from dnc_edge.convert.source import converter
 from dnc_edge.errors import UsageError
 
 
@@ -60,8 +59,9 @@ def shape_file(name: str, level: str, folder: Path) -> Path:
 
 
 def _write(shape: Shape, name: str, path: Path) -> None:
-    package = gguf_package(converter())
-    writer = package.GGUFWriter(path, shape.architecture)
+    import gguf
+
+    writer = gguf.GGUFWriter(path, shape.architecture)
     size = shape.hidden // shape.heads
     writer.add_name(name)
     writer.add_context_length(4096)
@@ -115,7 +115,7 @@ def _write(shape: Shape, name: str, path: Path) -> None:
 
 def bytes_per_token(path: Path) -> int:
     """Bytes of weights that one token must read: all but an embedding that is only looked up."""
-    tensors: Any = gguf_package(converter()).GGUFReader(path).tensors
+    tensors: Any = read(path).tensors
     names = {tensor.name for tensor in tensors}
     looked_up = {"token_embd.weight"} if "output.weight" in names else set()
     return sum(int(tensor.n_bytes) for tensor in tensors if tensor.name not in looked_up)

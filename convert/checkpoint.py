@@ -1,4 +1,4 @@
-"""Where a conversion starts: a Hugging Face checkpoint, local or on the hub, alone or with a LoRA adapter."""
+"""Where a conversion starts: a Hugging Face checkpoint or a GGUF file, alone or with a LoRA adapter."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from dnc_edge import prompts
+from dnc_edge.convert.unpack import unpack
 from dnc_edge.errors import ExtraMissing, InputError, UsageError
 from dnc_edge.students.template import render
 
@@ -32,15 +33,17 @@ class Checkpoint:
 
     Attributes:
         path: directory with config.json, safetensors and tokenizer; the adapter, if any, is merged in.
-        name: what the user called it: a folder's last part or a hub repository.
+        name: what the user called it: a folder's last part, a hub repository or a GGUF file.
         facts: what `student.json` says of roles, stop pieces, context and probes.
         about: training, licences and card, where known.
+        gguf: the GGUF file that it was unpacked from, if any.
     """
 
     path: Path
     name: str
     facts: dict[str, Any]
     about: dict[str, Any]
+    gguf: Path | None = None
 
     @property
     def config(self) -> dict[str, Any]:
@@ -60,24 +63,25 @@ def open_checkpoint(
     source: str,
     *,
     adapter: Path | None = None,
+    role: str | None = None,
     scratch: Path,
     progress: Callable[[str], None] = lambda _: None,
 ) -> Checkpoint:
     """Find, check and, with an adapter, merge a checkpoint.
 
     Args:
-        source: a directory, or the name of a hub repository ("Qwen/Qwen2.5-0.5B-Instruct").
+        source: a directory, a GGUF file, or the name of a hub repository ("Qwen/Qwen2.5-0.5B-Instruct").
         adapter: directory of a PEFT LoRA adapter; merged into the weights as they are stored (16 or 32 bits).
-        scratch: where a merged checkpoint may be written.
+        role: what a checkpoint that was not trained here is about to learn: "decompose", "solve" or "both"; None
+            if it is used as it is.
+        scratch: where an unpacked or merged checkpoint may be written.
         progress: told what is being done.
 
     Raises:
         InputError: it lacks something, is pickled or quantized, or the adapter is for another base.
         MissingError: the hub repository cannot be had.
     """
-    path = Path(source)
-    if not path.is_dir():
-        path = _from_hub(source, progress)
+    path, file = located(source, scratch, progress)
     check_checkpoint(path)
     facts_from = [path / FACTS]
     if adapter is not None:
@@ -85,8 +89,16 @@ def open_checkpoint(
         progress("merging the adapter")
         path = _merged(path, adapter, scratch / "merged")
         facts_from.insert(0, adapter / FACTS)
-    facts, about = _facts(path, facts_from)
-    return Checkpoint(path, Path(source).name, facts, about)
+    facts, about = _facts(path, facts_from, role)
+    return Checkpoint(path, Path(source).name, facts, about, file)
+
+
+def located(source: str, scratch: Path, progress: Callable[[str], None] = lambda _: None) -> tuple[Path, Path | None]:
+    """(directory, GGUF file or None) of a source: see `open_checkpoint`; a GGUF file is unpacked in `scratch`."""
+    path = Path(source)
+    if path.suffix == ".gguf":
+        return unpack(path, scratch / "unpacked", progress), path
+    return (path, None) if path.is_dir() else (_from_hub(source, progress), None)
 
 
 def check_checkpoint(path: Path) -> None:
@@ -185,7 +197,7 @@ def _merged(base: Path, adapter: Path, target: Path) -> Path:
 
 def _from_hub(name: str, progress: Callable[[str], None]) -> Path:
     if not (name.count("/") == 1 and all(name.split("/"))) or name.startswith((".", "~")):
-        raise InputError(f"{name} is no directory, and no name of a hub repository (OWNER/NAME)")
+        raise InputError(f"{name} is no directory, no GGUF file, and no name of a hub repository (OWNER/NAME)")
     try:
         from huggingface_hub import snapshot_download
     except ImportError as error:
@@ -197,14 +209,14 @@ def _from_hub(name: str, progress: Callable[[str], None]) -> Path:
         return Path(snapshot_download(name, allow_patterns=list(HUB_FILES)))
 
 
-def _facts(path: Path, candidates: list[Path]) -> tuple[dict[str, Any], dict[str, Any]]:
+def _facts(path: Path, candidates: list[Path], role: str | None) -> tuple[dict[str, Any], dict[str, Any]]:
     for candidate in candidates:
         if candidate.is_file():
             values = read_json(candidate, "")
             if not isinstance(values.get("student"), dict):
                 raise InputError(f"{candidate} does not describe a student", hint="dnc-edge train writes it")
             return values["student"], {key: values[key] for key in ("training", "licences", "card") if key in values}
-    return _recognised(path), {}
+    return _recognised(path, role), {}
 
 
 def model_class(encoder_decoder: bool) -> Any:
@@ -232,8 +244,12 @@ def load_tokenizer(path: Path) -> Any:
         ) from error
 
 
-def _recognised(path: Path) -> dict[str, Any]:
-    """Facts of a checkpoint that was not trained here: prompted with our instructions in its own chat format."""
+def _recognised(path: Path, role: str | None) -> dict[str, Any]:
+    """Facts of a checkpoint that was not trained here, in its own chat format.
+
+    One that is used as it is, and one that learns both roles, is prompted with our instructions. One that learns a
+    single role learns it from the user message alone: the instruction would be most of each prompt.
+    """
     from dnc_edge.students.chat import FORMATS
 
     tokenizer = load_tokenizer(path)
@@ -248,18 +264,24 @@ def _recognised(path: Path) -> dict[str, Any]:
     cap = 10
 
     def template(instruction: str) -> str:
+        before = f"{instruction}\n\n" if instruction else ""
         if encoder_decoder:
-            return f"{instruction}\n\n{{user}}{tokenizer.eos_token}"
+            return f"{before}{{user}}{tokenizer.eos_token}"
         if form is None:
-            return f"{begin}{instruction}\n\n{{user}}\n\n"
-        turns = form.turn.replace("{role}", "system").replace("{content}", instruction) if form.system else ""
-        user = "{user}" if form.system else f"{instruction}\n\n{{user}}"
+            return f"{begin}{before}{{user}}\n\n"
+        system = form.turn.replace("{role}", "system").replace("{content}", instruction)
+        turns = system if form.system and instruction else ""
+        user = "{user}" if form.system else f"{before}{{user}}"
         return form.begin + turns + form.turn.replace("{role}", "user").replace("{content}", user) + form.opening
 
-    roles = {
-        "decompose": (template(prompts.decompose("", None, cap=cap)[0]["content"]), 320),
-        "solve": (template(prompts.solve("", None, ())[0]["content"]), 512),
+    instructions = {
+        "decompose": (prompts.decompose("", None, cap=cap)[0]["content"], 320),
+        "solve": (prompts.solve("", None, ())[0]["content"], 512),
     }
+    if role in instructions:
+        roles = {role: (template(""), instructions[role][1])}
+    else:
+        roles = {name: (template(text), limit) for name, (text, limit) in instructions.items()}
     return {
         "roles": {
             role: {"template": text, "prompt_version": prompts.VERSION, "max_tokens": limit}

@@ -5,19 +5,21 @@ from __future__ import annotations
 import contextlib
 import io
 import json
-import logging
 import subprocess
 import sys
+import tempfile
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from dnc_edge.convert.assembly import Assembly, Wish
-from dnc_edge.convert.checkpoint import Checkpoint, check_adapter, check_checkpoint, open_checkpoint
+from dnc_edge.convert.checkpoint import Checkpoint, check_adapter, check_checkpoint, located, open_checkpoint
 from dnc_edge.convert.decoders import GgufDecoder
+from dnc_edge.convert.metadata import architecture, contents, nameless, read
 from dnc_edge.convert.quantize import quantize
 from dnc_edge.convert.source import converter
+from dnc_edge.convert.unpack import HEADER, pack
 from dnc_edge.errors import InputError, UsageError
 
 ENGINE = "llama.cpp"
@@ -25,6 +27,9 @@ ENGINE = "llama.cpp"
 _OUTTYPES = {"float16": "f16", "bfloat16": "bf16"}
 # K-quants pack 256 weights together; a row that is no multiple gets another type instead.
 PACKED = ("q6_k", "q5_k_m", "q4_k_m", "q3_k_m", "q2_k", "iq4_xs")
+
+# What an adapter alone can be made at.
+ADAPTER_LEVELS = ("f32", "f16", "q8_0")
 
 
 def gguf(
@@ -39,7 +44,7 @@ def gguf(
     """Convert a checkpoint once, quantize it to every level, measure each, and write the student around them.
 
     Args:
-        checkpoint: a directory with config.json, safetensors and tokenizer, or a hub repository.
+        checkpoint: a directory with config.json, safetensors and tokenizer, a GGUF file, or a hub repository.
         out: the student directory; it appears whole or not at all.
         levels: see `quantize.LEVELS`.
         adapter: a PEFT LoRA adapter to merge in first.
@@ -62,14 +67,16 @@ def gguf(
                 f"{opened.name} is an encoder-decoder, which the llama.cpp engine does not run",
                 hint="convert it with: dnc-edge convert onnx",
             )
-        tools = converter(llama_cpp)
-        assembly.say("converting with llama.cpp")
         whole = assembly.scratch / f"{assembly.name}.gguf"
-        stored = _OUTTYPES.get(str(opened.config.get("dtype") or opened.config.get("torch_dtype")), "f32")
-        run_converter(
-            tools / "convert_hf_to_gguf.py", [".", "--outtype", stored], opened.path, whole, keep_log=out.parent
-        )
-        with_facts(tools, whole, opened, assembly.name)
+        if (opened.path / HEADER).is_file():
+            assembly.say("packing")
+            pack(opened.path, whole)
+        else:
+            assembly.say("converting with llama.cpp")
+            stored = _OUTTYPES.get(str(opened.config.get("dtype") or opened.config.get("torch_dtype")), "f32")
+            script = converter(llama_cpp) / "convert_hf_to_gguf.py"
+            run_converter(script, [".", "--outtype", stored], opened.path, whole, keep_log=out.parent)
+        with_facts(whole, opened, assembly.name)
         for level in levels:
             assembly.say(f"quantizing to {level}")
             path = assembly.folder / f"{assembly.name}-{level}.gguf"
@@ -77,35 +84,42 @@ def gguf(
             decoder = GgufDecoder(path, context=opened.facts["context"], exact=level == "f32")
             if level == levels[0]:
                 assembly.measure_against(opened, decoder.tokenizer)
-            assembly.add(ENGINE, level, {"model": path}, decoder, tensors(tools, path, level))
+            assembly.add(ENGINE, level, {"model": path}, decoder, tensors(path, level))
             decoder.close()
         assembly.finish()
     return assembly
 
 
-def gguf_adapter(checkpoint: str | Path, adapter: Path, out: Path, *, llama_cpp: Path | None = None) -> Path:
+def gguf_adapter(
+    checkpoint: str | Path, adapter: Path, out: Path, *, level: str = "q8_0", llama_cpp: Path | None = None
+) -> Path:
     """Convert a LoRA adapter alone: a GGUF file to be used over the base it was trained on.
 
     Args:
-        checkpoint: directory of that base; its weights are not read.
+        checkpoint: that base: a directory, a GGUF file or a hub repository.
         adapter: directory of the PEFT adapter.
         out: the file to write.
+        level: of `ADAPTER_LEVELS`. In q8_0, what is no multiple of 32 weights wide (a rank of 16) stays in 16 bits.
+        llama_cpp: a llama.cpp checkout to convert with.
 
     Raises:
         InputError: the adapter is for another base, on embeddings or head, or the converter fails.
-        UsageError: `out` exists.
+        UsageError: `out` exists, or the level is unknown.
     """
+    if level not in ADAPTER_LEVELS:
+        raise UsageError(f"an adapter cannot be made at {level}", hint=f"levels: {', '.join(ADAPTER_LEVELS)}")
     if out.exists():
         raise UsageError(f"{out} exists", hint="choose another file")
-    base = Path(checkpoint)
-    check_checkpoint(base)
-    check_adapter(adapter, base)
     out.parent.mkdir(parents=True, exist_ok=True)
-    arguments = ["--base", str(base.resolve()), "--outtype", "f32", "."]
-    partial = out.with_name(f".{out.name}.partial")
-    script = converter(llama_cpp) / "convert_lora_to_gguf.py"
-    run_converter(script, arguments, adapter, partial, keep_log=out.parent)
-    partial.rename(out)
+    with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.partial-") as scratch:
+        base, _ = located(str(checkpoint), Path(scratch))
+        check_checkpoint(base)
+        check_adapter(adapter, base)
+        made, clean = Path(scratch) / out.name, Path(scratch) / "clean"
+        arguments = ["--base", str(base.resolve()), "--outtype", level, "."]
+        run_converter(converter(llama_cpp) / "convert_lora_to_gguf.py", arguments, adapter, made, keep_log=out.parent)
+        nameless(made, clean)
+        clean.rename(out)
     return out
 
 
@@ -137,20 +151,9 @@ def _known_architectures(log: str) -> str | None:
     return f"{name} is not an architecture that it takes; Llama, Mistral, Qwen2, Qwen3, Gemma and GPT-2 are"
 
 
-def gguf_package(tools: Path) -> Any:
-    """llama.cpp's own reader and writer, of the same version as the converter."""
-    folder = str((tools / "gguf-py").resolve())
-    if folder not in sys.path:
-        sys.path.insert(0, folder)
-    import gguf as package
-
-    logging.getLogger("gguf").setLevel(logging.WARNING)
-    return package
-
-
-def with_facts(tools: Path, path: Path, checkpoint: Checkpoint, name: str) -> None:
+def with_facts(path: Path, checkpoint: Checkpoint, name: str) -> None:
     """Write what `student.json` says of the student into the file itself, under `dnc_edge.student`."""
-    package = gguf_package(tools)
+    import gguf as package
     from gguf.constants import Keys
     from gguf.scripts.gguf_new_metadata import MetadataDetails, copy_with_new_metadata
 
@@ -161,12 +164,11 @@ def with_facts(tools: Path, path: Path, checkpoint: Checkpoint, name: str) -> No
     if licences := sorted({text.split(",")[0] for text in checkpoint.about.get("licences", {}).values()}):
         details["general.license"] = MetadataDetails(package.GGUFValueType.STRING, " AND ".join(licences))
     reader = package.GGUFReader(path)
-    if reader.get_field(Keys.Tokenizer.MODEL).contents() == "llama":
+    if contents(reader, Keys.Tokenizer.MODEL) == "llama" and not (checkpoint.path / HEADER).is_file():
         # The converter asks the tokenizer's settings for it, and not for every architecture; its behaviour is surer.
         details[Keys.Tokenizer.ADD_PREFIX] = MetadataDetails(package.GGUFValueType.BOOL, adds_space(checkpoint.path))
-    architecture = reader.get_field("general.architecture").contents()
     partial = path.with_name(path.name + ".partial")
-    writer = package.GGUFWriter(partial, arch=architecture, endianess=reader.endianess)
+    writer = package.GGUFWriter(partial, arch=architecture(reader), endianess=reader.endianess)
     # It draws a progress bar of its own.
     with contextlib.redirect_stderr(io.StringIO()):
         copy_with_new_metadata(reader, writer, details, [])
@@ -181,11 +183,11 @@ def adds_space(checkpoint: Path) -> bool:
     return bool(tokens[0].startswith("\u2581"))
 
 
-def tensors(tools: Path, path: Path, level: str) -> dict[str, Any]:
+def tensors(path: Path, level: str) -> dict[str, Any]:
     """How many tensors are of which type, and which could not get the level's."""
-    read = gguf_package(tools).GGUFReader(path).tensors
+    found = read(path).tensors
     fell_back = [
-        str(tensor.name) for tensor in read if level in PACKED and len(tensor.shape) > 1 and tensor.shape[0] % 256
+        str(tensor.name) for tensor in found if level in PACKED and len(tensor.shape) > 1 and tensor.shape[0] % 256
     ]
-    types = Counter(tensor.tensor_type.name.lower() for tensor in read)
+    types = Counter(tensor.tensor_type.name.lower() for tensor in found)
     return {"types": dict(types.most_common()), **({"fell_back": fell_back} if fell_back else {})}

@@ -39,8 +39,8 @@ def onnx(
     """Export a checkpoint once, fuse and quantize it to every level, measure each, and write the student.
 
     Args:
-        checkpoint: a directory with config.json, safetensors and tokenizer, or a hub repository; decoder-only
-            or encoder-decoder.
+        checkpoint: a directory with config.json, safetensors and tokenizer, a GGUF file, or a hub repository;
+            decoder-only or encoder-decoder.
         out: the student directory; it appears whole or not at all.
         levels: of fp32, int8 and int4 (weights only, with int8 products).
         adapter: a PEFT LoRA adapter to merge in first.

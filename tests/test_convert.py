@@ -18,6 +18,7 @@ from dnc_edge.convert.assembly import Wish
 from dnc_edge.convert.checkpoint import check_checkpoint
 from dnc_edge.convert.decoders import GgufDecoder
 from dnc_edge.convert.gguf import gguf, gguf_adapter
+from dnc_edge.convert.metadata import read
 from dnc_edge.convert.onnx import onnx
 from dnc_edge.edge import Edge
 from dnc_edge.errors import InputError, MissingError, StudentError, UsageError
@@ -187,9 +188,7 @@ def test_a_tensor_that_could_not_get_the_level_s_type_is_named(tmp_path: Path) -
 
 
 def test_a_file_says_by_itself_what_it_is(converted: Path) -> None:
-    from dnc_edge.convert.gguf import gguf_package
-
-    reader = gguf_package(source.converter()).GGUFReader(converted / "tiny-q8_0.gguf")
+    reader = read(converted / "tiny-q8_0.gguf")
     facts = json.loads(reader.get_field("dnc_edge.student").contents())
     assert facts["roles"]["decompose"]["template"] == "<|decompose|> {user}<|plan|>"
     assert reader.get_field("general.license").contents() == "Apache-2.0 AND MIT"
@@ -219,7 +218,7 @@ def test_an_adapter_beside_the_base_plans_like_the_merged_model(
 ) -> None:
     merged = gguf(checkpoint, tmp_path / "merged", levels=["f32"], adapter=adapter, wish=QUICK).out
     base = gguf(checkpoint, tmp_path / "base", levels=["f32"], wish=QUICK).out
-    lora = gguf_adapter(checkpoint, adapter, tmp_path / "lora.gguf")
+    lora = gguf_adapter(checkpoint, adapter, tmp_path / "lora.gguf", level="f32")
     assert lora.stat().st_size < 0.1 * (base / "base-f32.gguf").stat().st_size
     with_adapter = GgufDecoder(base / "base-f32.gguf", context=512, exact=True, adapter=lora)
     whole = GgufDecoder(merged / "merged-f32.gguf", context=512, exact=True)

@@ -106,11 +106,14 @@ def _apart(id: str) -> bool:
 def _before_and_after(
     source: str, adapter: Path, problems: Sequence[Demonstration], config: SftConfig
 ) -> tuple[float, float]:
-    """Plan F1 of the base, and of the base with the adapter, on the same problems."""
+    """Plan F1 of the base as it is, and of the base with the adapter, on the same problems, each by its own prompt."""
     from peft import PeftModel
 
-    base = checkpoints.open_base(source, scratch=adapter, limit=config.max_length)
+    untrained, base = (
+        checkpoints.open_base(source, role=role, scratch=adapter / "runs", limit=config.max_length)
+        for role in (None, config.role)
+    )
     model = PeftModel.from_pretrained(checkpoints.load_model(base, dtype=choose(config.precision).weights), adapter)
     with model.disable_adapter():
-        before = generated_f1(model, base, problems)
+        before = generated_f1(model, untrained, problems)
     return before, generated_f1(model, base, problems)

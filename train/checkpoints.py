@@ -39,11 +39,12 @@ def quietly() -> None:
         datasets.disable_progress_bars()
 
 
-def open_base(source: str, *, scratch: Path, limit: int) -> Base:
-    """A checkpoint of `train base`, any local one, or one on the hub, with the templates of its roles.
+def open_base(source: str, *, role: str | None = None, scratch: Path, limit: int) -> Base:
+    """A checkpoint of `train base`, any local one, a GGUF file, or one on the hub, with the templates of its roles.
 
     Args:
-        source: a directory, or a hub repository.
+        source: a directory, a GGUF file, or a hub repository.
+        role: what it is about to learn: "decompose", "solve" or "both"; None if it is used as it is.
         scratch: folder for what opening needs.
         limit: most tokens of an example.
 
@@ -51,7 +52,7 @@ def open_base(source: str, *, scratch: Path, limit: int) -> Base:
         InputError: it lacks something, or its tokenizer cannot be used. MissingError: it cannot be had.
     """
     quietly()
-    checkpoint = open_checkpoint(source, scratch=scratch)
+    checkpoint = open_checkpoint(source, role=role, scratch=scratch)
     tokenizer = load_tokenizer(checkpoint.path)
     templates = {role: facts["template"] for role, facts in checkpoint.facts["roles"].items()}
     end = tokenizer.convert_tokens_to_ids(checkpoint.facts["stop"][0])

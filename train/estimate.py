@@ -71,7 +71,7 @@ def estimate(
         InputError, UsageError: the run could not be begun.
     """
     with TemporaryDirectory() as folder:
-        base = open_base(source, scratch=Path(folder), limit=config.max_length)
+        base = open_base(source, role=config.role, scratch=Path(folder), limit=config.max_length)
         training, validation = split(demonstrations, config)
         made, counts = examples(training, base, config)
         say(", ".join(f"{count:,} {why}" for why, count in counts.items()))

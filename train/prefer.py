@@ -167,7 +167,7 @@ def _start(
 ) -> tuple[Base, Any, Path, Arithmetic]:
     runs = out / "runs"
     runs.mkdir(parents=True, exist_ok=True)
-    base = checkpoints.open_base(source, scratch=runs, limit=config.max_length)
+    base = checkpoints.open_base(source, role="decompose", scratch=runs, limit=config.max_length)
     if base.encoder_decoder:
         raise InputError("preference training is for causal models", hint="fine-tune T5 with train sft")
     base.tokenizer.backend_tokenizer.encode_special_tokens = False

@@ -130,7 +130,7 @@ def sft(
 
     Args:
         demonstrations: the training side; about 3 % are held out by id.
-        source: the base: a checkpoint directory or a hub repository.
+        source: the base: a checkpoint directory, a GGUF file or a hub repository.
         out: directory of the adapter; checkpoints and log lie in `out`/runs.
         config: see `SftConfig`.
         resume: go on from the last good checkpoint of a run that was stopped.
@@ -150,7 +150,7 @@ def sft(
 
     runs = out / "runs"
     runs.mkdir(parents=True, exist_ok=True)
-    base = checkpoints.open_base(source, scratch=runs, limit=config.max_length)
+    base = checkpoints.open_base(source, role=config.role, scratch=runs, limit=config.max_length)
     training, validation = split(demonstrations, config)
     made, counts = examples(training, base, config)
     say(", ".join(f"{count:,} {why}" for why, count in counts.items()))

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True, help="Convert a checkpoint to a quantized student.")
 
-Checkpoint = Annotated[str, typer.Argument(help="A checkpoint directory, or a repository on the Hugging Face hub.")]
+Checkpoint = Annotated[str, typer.Argument(help="A checkpoint directory, a GGUF file, or a repository on the hub.")]
 Out = Annotated[Path, typer.Option("--out", "-o", help="The student's directory.")]
 Adapter = Annotated[Path | None, typer.Option("--adapter", "-a", help="A PEFT LoRA adapter to merge in first.")]
 Name = Annotated[str | None, typer.Option(help="The student's name [default: that of the directory].")]
@@ -35,8 +35,11 @@ def gguf(
     checkpoint: Checkpoint,
     out: Out,
     levels: Annotated[
-        str, typer.Option(help="Of f32, f16, q8_0, q6_k, q5_k_m, q4_k_m, q3_k_m, q2_k, iq4_xs.")
-    ] = "f16,q8_0",
+        str | None,
+        typer.Option(
+            help="Of f32, f16, q8_0, q6_k, q5_k_m, q4_k_m, q3_k_m, q2_k, iq4_xs [default: f16,q8_0; an adapter: q8_0]"
+        ),
+    ] = None,
     adapter: Adapter = None,
     adapter_only: Annotated[
         bool, typer.Option("--adapter-only", help="Convert the adapter alone, to the GGUF file named with --out.")
@@ -68,13 +71,14 @@ def gguf(
     if adapter_only:
         if adapter is None:
             raise UsageError("--adapter-only needs --adapter")
-        output.print_text(f"wrote {gguf_adapter(checkpoint, adapter, out, llama_cpp=llama_cpp)}")
+        made = gguf_adapter(checkpoint, adapter, out, level=levels or "q8_0", llama_cpp=llama_cpp)
+        output.print_text(f"wrote {made}")
         return
-    wanted = parse_levels(levels)
+    wanted = parse_levels(levels or "f16,q8_0")
     with output.bars() as progress:
         wish = Wish(name, force, add, questions, keep_poor, progress)
-        made = convert_gguf(checkpoint, out, levels=wanted, adapter=adapter, llama_cpp=llama_cpp, wish=wish)
-    _report(made, json)
+        student = convert_gguf(checkpoint, out, levels=wanted, adapter=adapter, llama_cpp=llama_cpp, wish=wish)
+    _report(student, json)
 
 
 @app.command()
