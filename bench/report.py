@@ -183,7 +183,7 @@ def quant_section(result: Mapping[str, Any]) -> Section:
 def tradeoff_section(result: Mapping[str, Any]) -> Section:
     """Systems: accuracy, tokens, dollars, latency; those on the Pareto front marked."""
     rows = result["rows"]
-    priced = all(row["usd_per_1000"] is not None for row in rows)
+    unknown = [row["label"] for row in rows if row["usd_per_1000"] is None]
     told = any(result["task"] in row["published"] for row in rows)
     columns = ["system", result["metric"], f"against {rows[0]['label']}"]
     columns += ["published"] if told else []
@@ -213,17 +213,20 @@ def tradeoff_section(result: Mapping[str, Any]) -> Section:
             quantity(row["latency"]["p95"], ".2f"),
             quantity(row["failed"]),
         ]
-        lines.append(Line(cells, marked=row["pareto"]))
+        lines.append(Line(cells, marked=bool(row["pareto"])))
     pictures = [accuracy_by(rows, "accuracy-by-latency", "median latency, s", lambda row: row["latency"]["p50"])]
-    if priced and any(row["usd_per_1000"] for row in rows):
+    if not unknown and any(row["usd_per_1000"] for row in rows):
         pictures.insert(0, accuracy_by(rows, "accuracy-by-cost", "$ per 1,000 questions", lambda r: r["usd_per_1000"]))
-        costs = stage_costs(rows, "$ per 1,000", lambda r, s: 1000 * (r["stages"][s]["cost_usd"] or 0) / result["n"])
+        costs = stage_costs(rows, "$ per 1,000", lambda r, s: 1000 * r["stages"][s]["cost_usd"] / result["n"])
     else:
         costs = stage_costs(rows, "input tokens", lambda r, s: r["stages"][s]["input_tokens"] / result["n"])
     front = ", ".join(row["label"] for row in rows if row["pareto"])
     notes = [
         "Intervals are of 95 %; differences are paired. A failed question counts as wrong. Marked: the Pareto front."
     ]
+    if unknown and len(unknown) < len(rows):
+        notes.append(f"Not compared, because their cost is not known: {', '.join(unknown)}.")
+    better = "more accurate and faster" if len(unknown) == len(rows) else "more accurate, cheaper and faster"
     for name, ratios in result["dynamic_over_static"].items():
         parts = ", ".join(f"{stage} x{value:.2f}" for stage, value in ratios.items())
         notes.append(
@@ -233,7 +236,7 @@ def tradeoff_section(result: Mapping[str, Any]) -> Section:
         notes.insert(0, f"The claim: {claim}")
     return Section(
         title=f"{result['name'] or 'Strategies'} on {result['task']}, {result['n']:,} questions",
-        summary=f"No other system is at once more accurate, cheaper and faster than: {front}.",
+        summary=f"No other system is at once {better} than: {front}.",
         tables=[Table(columns, lines)],
         pictures=[*pictures, costs],
         facts={"machine": result["machine"], "settings": result["settings"]},

@@ -63,6 +63,7 @@ def totals(usages: list[Usage]) -> dict[str, Any]:
     whole = sum(usages, Usage())
     return {
         "requests": whole.requests,
+        "unaccounted": whole.unaccounted,
         "input_tokens": whole.input_tokens,
         "cached_tokens": whole.cached_tokens,
         "output_tokens": whole.output_tokens,

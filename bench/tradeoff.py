@@ -6,7 +6,6 @@ on where it was, and a rerun costs nothing.
 
 from __future__ import annotations
 
-import contextlib
 import json
 import statistics
 from collections.abc import Callable, Mapping, Sequence
@@ -14,18 +13,16 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dnc_edge.batch.estimate import estimate, sample
+from dnc_edge.batch.estimate import estimate
 from dnc_edge.bench.folder import claim, write
 from dnc_edge.bench.machine import machine
 from dnc_edge.bench.solved import STAGES, solved
-from dnc_edge.edge import Edge
 from dnc_edge.errors import UsageError
-from dnc_edge.remote.store import Store
 from dnc_edge.tasks import Task, stats
 from dnc_edge.types import Question, record_key
 
 if TYPE_CHECKING:
-    from dnc_edge.remote.gate import Gate
+    from dnc_edge.batch.paid import PaidRun
 
 
 @dataclass(frozen=True)
@@ -80,7 +77,7 @@ def tradeoff(
     rows: Sequence[System],
     out: Path,
     *,
-    gate: Gate,
+    run: PaidRun,
     jobs: int = 8,
     name: str | None = None,
     claimed: str | None = None,
@@ -93,7 +90,7 @@ def tradeoff(
         task: what is asked.
         rows: the systems; the first is what the others are compared with.
         out: folder for replies, rows and, at the end, `tradeoff.json`.
-        gate: prices, and the cap over all rows.
+        run: prices, and the cap over all rows.
         jobs: questions being solved at a time. Plans are decoded one at a time, so that their seconds are their own.
         name, claimed: of the configuration, if it has one, and what it claims.
         say, tick: told what is being done, and how many questions of it are done.
@@ -116,19 +113,18 @@ def tradeoff(
     }
     claim(out, settings)
     done = []
-    with contextlib.closing(Store(out / "replies")) as store:
-        for number, row in enumerate(rows, start=1):
-            place = out / "rows" / f"{number:02}.json"
-            if not place.is_file():
-                say(f"{row.label} ({number} of {len(rows)})")
-                with Edge(gate=gate, prices=gate.prices, store=store, **row.settings) as edge:
-                    write(place, measured(row, solved(task, edge, jobs=jobs, tick=tick)))
-            done.append(json.loads(place.read_text(encoding="utf-8")))
+    for number, row in enumerate(rows, start=1):
+        place = out / "rows" / f"{number:02}.json"
+        if not place.is_file():
+            say(f"{row.label} ({number} of {len(rows)})")
+            with run.edge(replies=out / "replies", **row.settings) as edge:
+                write(place, measured(row, solved(task, edge, jobs=jobs, tick=tick)))
+        done.append(json.loads(place.read_text(encoding="utf-8")))
     first = done[0]["scores"]["accuracy"]
     for row_ in done:
         row_["difference"] = asdict(stats.paired(row_["scores"]["accuracy"], first))
-    for row_ in done:
-        row_["pareto"] = not any(_better(other, row_) for other in done)
+    for row_, on_front in zip(done, pareto(done), strict=True):
+        row_["pareto"] = on_front
     result = {
         "kind": "tradeoff",
         "name": name,
@@ -170,24 +166,41 @@ def measured(row: System, answered: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def dry_run(task: Task, rows: Sequence[System], gate: Gate) -> dict[str, Any]:
-    """What the rows would cost, from a sample, without sending a request."""
-    some = sample([Question(p.question, p.context, p.id) for p in task.problems])
-    expected: dict[str, Any] = {}
+def dry_run(task: Task, rows: Sequence[System], run: PaidRun) -> dict[str, Any]:
+    """What the rows would cost without sending a request; a sum is None if one of its parts is not known."""
+    questions = [Question(problem.question, problem.context, problem.id) for problem in task.problems]
+    made: dict[str, Any] = {}
     for row in rows:
-        with Edge(gate=gate, prices=gate.prices, **row.settings) as edge:
-            expected[row.label] = estimate(some, len(task.problems), edge).to_dict()
-    known = [one["expected_usd"] for one in expected.values()]
-    return {"rows": expected, "expected_usd": None if None in known else sum(known)}
+        with run.edge(**row.settings) as edge:
+            made[row.label] = estimate(questions, edge).to_dict()
+    sums = {}
+    for name in ("expected_usd", "most_usd"):
+        parts = [one[name] for one in made.values()]
+        sums[name] = None if None in parts else sum(parts)
+    return {"rows": made, **sums}
+
+
+def pareto(rows: Sequence[Mapping[str, Any]]) -> list[bool | None]:
+    """For each row, whether no other is at least as accurate, cheap and fast, and more of one.
+
+    None for a row whose cost is not known: it could be on either side. If no cost is known, the front is that of
+    accuracy and latency.
+    """
+    priced = any(row["usd_per_1000"] is not None for row in rows)
+    compared = [row for row in rows if not priced or row["usd_per_1000"] is not None]
+    return [
+        None if priced and row["usd_per_1000"] is None else not any(_better(other, row) for other in compared)
+        for row in rows
+    ]
 
 
 def _better(other: Mapping[str, Any], row: Mapping[str, Any]) -> bool:
-    """Whether another row is at least as accurate, cheap and fast, and more of one; unknown prices count alike."""
     pairs = [
         (other["accuracy"]["value"], row["accuracy"]["value"]),
-        (-(other["usd_per_1000"] or 0), -(row["usd_per_1000"] or 0)),
         (-other["latency"]["p50"], -row["latency"]["p50"]),
     ]
+    if row["usd_per_1000"] is not None:
+        pairs.append((-other["usd_per_1000"], -row["usd_per_1000"]))
     return all(a >= b for a, b in pairs) and any(a > b for a, b in pairs)
 
 

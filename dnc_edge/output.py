@@ -199,7 +199,7 @@ def summary(record: Record) -> str:
         total = sum(u.input_tokens for u in record.usage.values()), sum(u.output_tokens for u in record.usage.values())
         about = "about " if any(usage.estimated for usage in record.usage.values()) else ""
         parts.append(f"{about}{total[0]} + {total[1]} tokens")
-    parts.append("price unknown" if record.cost_usd is None else f"${record.cost_usd:.6f}".rstrip("0").rstrip("."))
+    parts.append("cost unknown" if record.cost_usd is None else f"${record.cost_usd:.6f}".rstrip("0").rstrip("."))
     parts.append(f"{record.seconds:.2f} s")
     return " | ".join(parts)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from dnc_edge.remote.gate import Gate
+from dnc_edge.batch.paid import PaidRun
 from dnc_edge.remote.pricing import Prices
 from dnc_edge.students import manifest, resolve
 from dnc_edge.train import demonstrations as records
@@ -40,8 +40,8 @@ def questions(data: Path) -> list[Demonstration]:
 
 def test_a_teacher_shows_plans_and_solutions(teacher: str, questions: list[Demonstration], tmp_path: Path) -> None:
     out = tmp_path / "demos.jsonl"
-    gate = Gate(Prices())
-    count = demos(questions, teacher, out, gate=gate, samples=2, jobs=1, settings={"temperature": 0.7})
+    run = PaidRun(Prices())
+    count = demos(questions, teacher, out, run=run, samples=2, jobs=1, settings={"temperature": 0.7})
     shown = list(records.read(out))
     assert count == len(shown) >= 12
     for one in shown:
@@ -56,21 +56,21 @@ def test_a_teacher_shows_plans_and_solutions(teacher: str, questions: list[Demon
 def test_nothing_is_asked_twice_and_the_cap_holds(questions: list[Demonstration], tmp_path: Path) -> None:
     with Counting() as server:
         address = f"{server.address}#m"
-        gate = Gate(Prices((1.0, 1.0)))
+        run = PaidRun(Prices((1.0, 1.0)))
         settings = {"max_tokens": 50}
-        demos(questions[:4], address, tmp_path / "d.jsonl", gate=gate, settings=settings)
+        demos(questions[:4], address, tmp_path / "d.jsonl", run=run, settings=settings)
         asked = len(server.requests)
         assert asked == 8
-        demos(questions, address, tmp_path / "d.jsonl", gate=gate, settings=settings)
+        demos(questions, address, tmp_path / "d.jsonl", run=run, settings=settings)
         assert len(server.requests) == asked + 8
 
 
 def test_plans_through_which_a_solver_succeeds_are_told_apart(questions: list[Demonstration], tmp_path: Path) -> None:
-    tried = feedback(questions[:4], None, ["local"], tmp_path / "f.jsonl", gate=Gate(Prices()), samples=2)
+    tried = feedback(questions[:4], None, ["local"], tmp_path / "f.jsonl", run=PaidRun(Prices()), samples=2)
     assert len(tried) >= 6 and {one.id for one in tried} <= {q.id for q in questions[:4]}
     solved = {one.subquestions for one in tried if one.solved}
     assert all(pair.chosen in solved and pair.rejected not in solved for pair in preferences(tried))
-    crossed = feedback(questions[:4], None, ["local", "local"], tmp_path / "x.jsonl", gate=Gate(Prices()), samples=1)
+    crossed = feedback(questions[:4], None, ["local", "local"], tmp_path / "x.jsonl", run=PaidRun(Prices()), samples=1)
     # Either solver judges the half that it was not trained on; together they judge each question once.
     assert sorted(one.id for one in crossed) == sorted({one.id for one in crossed})
 
@@ -83,7 +83,7 @@ def test_a_student_is_adapted_to_ones_own_questions(teacher: str, checkpoint: Pa
     config = SftConfig(rank=16, epochs=20, batch=8, micro_batch=8, learning_rate=5e-3, held_out=0, max_length=400)
     made = adapt(
         asked, teacher, str(checkpoint), tmp_path / "mine", config,
-        gate=Gate(Prices()), sides=FrozenSides([]), levels=["q8_0"], jobs=1,
+        run=PaidRun(Prices()), sides=FrozenSides([]), levels=["q8_0"], jobs=1,
     )  # fmt: skip
     assert made["trained_on"] > 15 and made["held_out"] >= 2
     assert 0 <= made["plan_f1_before"] < made["plan_f1_after"] <= 1

@@ -54,8 +54,9 @@ def test_a_complete_reply_that_is_no_answer_is_bought_once(behaviour: str, tmp_p
 def test_a_damaged_store_is_said_once_and_not_needed(tmp_path: Path) -> None:
     path = tmp_path / "out.jsonl.replies"
     path.write_bytes(b"this is no database" * 100)
+    store = Store(path)
     with pytest.warns(UserWarning, match="keeps no replies in this run"):
-        store = Store(path)
+        assert store.get("a") is None
     store.put("a", Reply("12", "stop", Usage(requests=1)))
     assert store.get("a") is None
     store.close()

@@ -15,12 +15,12 @@ from typing import Any
 import pytest
 
 from dnc_edge import tasks
+from dnc_edge.batch.paid import PaidRun
 from dnc_edge.bench.fractions import fractions
 from dnc_edge.bench.papers import CONFIGS, Models
 from dnc_edge.bench.report import report, section
 from dnc_edge.bench.tradeoff import System, dry_run, systems, tradeoff
 from dnc_edge.errors import BudgetReached, UsageError
-from dnc_edge.remote.gate import Gate
 from dnc_edge.remote.pricing import Prices
 from dnc_edge.train.stepwise import StepwiseConfig
 from tests.servers import Counting
@@ -43,14 +43,14 @@ def test_every_combination_is_a_row() -> None:
 def test_a_table_is_made_and_a_rerun_costs_nothing(data: Path, tmp_path: Path) -> None:
     task = tasks.load("gsm8k", limit=6)
     with Counting() as server:
-        gate = Gate(PRICED)
-        made = tradeoff(task, rows(server.address), tmp_path, gate=gate, jobs=3)
+        run = PaidRun(PRICED)
+        made = tradeoff(task, rows(server.address), tmp_path, run=run, jobs=3)
         asked = len(server.requests)
-        again = tradeoff(task, rows(server.address), tmp_path, gate=gate, jobs=3)
+        again = tradeoff(task, rows(server.address), tmp_path, run=run, jobs=3)
         # What one row was told another is not told again: `static` on a plan of none asks what `single cot` asked.
         assert len(server.requests) == asked and again["rows"] == made["rows"]
         (tmp_path / "rows" / "03.json").unlink()
-        replayed = tradeoff(task, rows(server.address), tmp_path, gate=gate, jobs=3)
+        replayed = tradeoff(task, rows(server.address), tmp_path, run=run, jobs=3)
         assert len(server.requests) == asked
     steady = ("accuracy", "stages", "usd_per_1000", "scores", "difference")
     for first, other in zip(made["rows"], replayed["rows"], strict=True):
@@ -64,13 +64,13 @@ def test_a_table_is_made_and_a_rerun_costs_nothing(data: Path, tmp_path: Path) -
     assert static["usd_per_1000"] > 0 and made["dynamic_over_static"]["gold"]["solve"] > 1.5
     assert any(row["pareto"] for row in made["rows"])
     with pytest.raises(UsageError, match="made with other settings"):
-        tradeoff(tasks.load("gsm8k", limit=5), rows("http://x/v1"), tmp_path, gate=gate)
+        tradeoff(tasks.load("gsm8k", limit=5), rows("http://x/v1"), tmp_path, run=run)
 
 
 def test_failures_stay_in_the_denominator(data: Path, tmp_path: Path) -> None:
     with Counting(odds={400: 0.5}, seed=1) as server:
         made = tradeoff(
-            tasks.load("gsm8k", limit=12), rows(server.address, "static"), tmp_path, gate=Gate(PRICED), jobs=1
+            tasks.load("gsm8k", limit=12), rows(server.address, "static"), tmp_path, run=PaidRun(PRICED), jobs=1
         )
     (row,) = made["rows"]
     assert row["accuracy"]["n"] == 12 and 0 < row["failed"] < 12 and row["errors"] == ["solver_rejected"]
@@ -80,10 +80,10 @@ def test_the_cap_ends_a_run_that_goes_on_later(data: Path, tmp_path: Path) -> No
     task = tasks.load("gsm8k", limit=8)
     with Counting() as server:
         with pytest.raises(BudgetReached):
-            tradeoff(task, rows(server.address, "static"), tmp_path, gate=Gate(PRICED, max_cost=0.0015), jobs=2)
+            tradeoff(task, rows(server.address, "static"), tmp_path, run=PaidRun(PRICED, max_cost=0.0015), jobs=2)
         bought = len(server.requests)
         assert 0 < bought < 8
-        made = tradeoff(task, rows(server.address, "static"), tmp_path, gate=Gate(PRICED), jobs=2)
+        made = tradeoff(task, rows(server.address, "static"), tmp_path, run=PaidRun(PRICED), jobs=2)
         assert len(server.requests) == 8 and made["rows"][0]["failed"] == 0
 
 
@@ -127,7 +127,7 @@ def test_killed_and_resumed_the_table_is_the_same_and_no_request_is_made_twice(d
 
 def test_a_dry_run_sends_nothing(data: Path) -> None:
     with Counting() as server:
-        made = dry_run(tasks.load("gsm8k", limit=10), rows(server.address), Gate(PRICED))
+        made = dry_run(tasks.load("gsm8k", limit=10), rows(server.address), PaidRun(PRICED))
         assert not server.requests
     static, dynamic = made["rows"]["static gold"], made["rows"]["dynamic gold"]
     assert made["expected_usd"] > 0 and static["requests"] == 10 < dynamic["requests"]
@@ -146,7 +146,7 @@ def test_a_table_of_the_paper_is_reported_beside_ours(data: Path, tmp_path: Path
     task = tasks.load("gsm8k", limit=4)
     config = CONFIGS["paper-solves-itself"]
     made = tradeoff(
-        task, config.rows(Models()), tmp_path, gate=Gate(Prices()), name="paper-solves-itself", claimed=config.claim
+        task, config.rows(Models()), tmp_path, run=PaidRun(Prices()), name="paper-solves-itself", claimed=config.claim
     )
     one = section(made)
     assert "published" in one.tables[0].columns and "The claim: A student" in one.notes[0]

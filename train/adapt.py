@@ -25,7 +25,7 @@ from dnc_edge.train.sft import SftConfig, generated_f1, sft
 from dnc_edge.types import Question
 
 if TYPE_CHECKING:
-    from dnc_edge.remote.gate import Gate
+    from dnc_edge.batch.paid import PaidRun
 
 # Share of the questions that no adapter sees.
 HELD_OUT = 0.2
@@ -38,7 +38,7 @@ def adapt(
     out: Path,
     config: SftConfig,
     *,
-    gate: Gate,
+    run: PaidRun,
     sides: FrozenSides,
     levels: Sequence[str] = ("f16", "q8_0"),
     jobs: int = 8,
@@ -53,7 +53,7 @@ def adapt(
         source: the base: a directory or a hub repository.
         out: folder for the demonstrations, the adapter (`adapter`) and the student (`student`).
         config: of the fine-tuning.
-        gate: cap and rates of the teacher's requests.
+        run: cap and rates of the teacher's requests.
         sides: the frozen test sides, which are never learned from.
         levels: GGUF levels of the student.
         jobs: questions at a time.
@@ -75,7 +75,7 @@ def adapt(
     ]
     say(f"asking {teacher} about {len(asked)} questions")
     shown = out / "demonstrations.jsonl"
-    demos(asked, teacher, shown, gate=gate, solve=False, jobs=jobs)
+    demos(asked, teacher, shown, run=run, solve=False, jobs=jobs)
     kept, report = screen(demonstrations.read(shown), keep="S_D-T", sides=sides)
     apart = [d for d in kept if d.subquestions and _apart(d.id)]
     training = [d for d in kept if not _apart(d.id)]

@@ -15,7 +15,7 @@ from dnc_edge.types import Record
 
 if TYPE_CHECKING:
     from dnc_edge.batch.batch import Progress
-    from dnc_edge.remote.gate import Gate
+    from dnc_edge.batch.paid import PaidRun
 
 
 def demos(
@@ -23,7 +23,7 @@ def demos(
     teacher: str,
     out: Path,
     *,
-    gate: Gate,
+    run: PaidRun,
     solve: bool = True,
     samples: int = 1,
     jobs: int = 8,
@@ -36,7 +36,7 @@ def demos(
         questions: of a train side, with gold answers where they are known; their plans are not shown.
         teacher: "openai:MODEL" or "http://host:port/v1#MODEL".
         out: JSONL of demonstrations; what it is made from is kept beside it.
-        gate: cap and rates.
+        run: cap and rates.
         solve: also ask for solutions.
         samples: how often each question is asked; more than one needs a temperature.
         jobs: questions at a time.
@@ -55,7 +55,7 @@ def demos(
     made = [
         demonstration(record, asked[record.id], teacher, sample)
         for sample, record in sampled(
-            questions, out, parts, samples=samples, gate=gate, solve=solve, jobs=jobs, tell=tell
+            questions, out, parts, samples=samples, run=run, solve=solve, jobs=jobs, tell=tell
         )
     ]
     if not made:

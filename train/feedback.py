@@ -20,7 +20,7 @@ from dnc_edge.train.sampling import sampled
 
 if TYPE_CHECKING:
     from dnc_edge.batch.batch import Progress
-    from dnc_edge.remote.gate import Gate
+    from dnc_edge.batch.paid import PaidRun
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ def feedback(
     solvers: Sequence[str],
     out: Path,
     *,
-    gate: Gate,
+    run: PaidRun,
     samples: int = 4,
     temperature: float = 0.8,
     jobs: int = 8,
@@ -65,7 +65,7 @@ def feedback(
         student: whose plans; name or directory, None for the bundled one.
         solvers: one for all; or two, the first trained on half 0 and asked about half 1, the second the other way.
         out: names the files that are kept, so that a run that was stopped goes on.
-        gate, samples, jobs, tell: see `sampled`. temperature: of the plans.
+        run, samples, jobs, tell: see `sampled`. temperature: of the plans.
 
     Raises:
         InputError: a question has no gold answer. BudgetReached, SolverError: the run cannot go on.
@@ -79,7 +79,7 @@ def feedback(
         asked = [q for q in questions if len(solvers) == 1 or half(q.question) != number]
         part = out.with_name(f"{out.stem}.solver-{number + 1}.jsonl")
         settings: dict[str, Any] = {"student": student, "solver": solver, "temperature": temperature}
-        for _, record in sampled(asked, part, settings, samples=samples, gate=gate, jobs=jobs, tell=tell):
+        for _, record in sampled(asked, part, settings, samples=samples, run=run, jobs=jobs, tell=tell):
             solved = same_answer(record.answer, gold[record.id].answer or "")
             plan = record.subquestions or ()
             tried.append(Tried(record.id, record.question, record.context, plan, record.plan_logprob or 0.0, solved))

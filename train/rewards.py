@@ -7,37 +7,33 @@ from collections.abc import Generator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dnc_edge.edge import Edge
-from dnc_edge.errors import BudgetReached, DncError
-from dnc_edge.remote.store import Store
+from dnc_edge.errors import DncError
 from dnc_edge.tasks.own import same_answer
 from dnc_edge.train.demonstrations import half
 from dnc_edge.train.prefer import Reward
 from dnc_edge.types import Question
 
 if TYPE_CHECKING:
-    from dnc_edge.remote.gate import Gate
+    from dnc_edge.batch.paid import PaidRun
 
 
 @contextlib.contextmanager
-def solver_reward(solvers: Sequence[str], gate: Gate, replies: Path) -> Generator[Reward]:
+def solver_reward(solvers: Sequence[str], run: PaidRun, replies: Path) -> Generator[Reward]:
     """A reward by one solver, or by two that were trained on either half of the questions.
 
     The same plan of the same question is never solved twice, in this run or the next.
     """
-    store = Store(replies)
     with contextlib.ExitStack() as stack:
-        stack.callback(store.close)
-        edges = [stack.enter_context(Edge(solver=s, gate=gate, prices=gate.prices, store=store)) for s in solvers]
+        edges = [stack.enter_context(run.edge(replies=replies, solver=solver)) for solver in solvers]
 
         def reward(question: str, context: str | None, plan: Sequence[str], gold: str) -> float:
             asked = Question(question, context)
             edge = edges[1 - half(question)] if len(edges) == 2 else edges[0]
             try:
                 record = edge.solve(asked, plan)
-            except BudgetReached:
-                raise
-            except DncError:
+            except DncError as error:
+                if error.fatal:
+                    raise
                 return 0.0
             return float(same_answer(record.answer, gold))
 

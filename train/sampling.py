@@ -8,10 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from dnc_edge.batch.batch import Progress, batch, store_path
-from dnc_edge.edge import Edge
+from dnc_edge.batch.paid import PaidRun
 from dnc_edge.errors import RecordsFailed
-from dnc_edge.remote.gate import Gate
-from dnc_edge.remote.store import Store
 from dnc_edge.train.demonstrations import Demonstration
 from dnc_edge.types import Question, Record
 
@@ -22,7 +20,7 @@ def sampled(
     settings: dict[str, Any],
     *,
     samples: int,
-    gate: Gate,
+    run: PaidRun,
     solve: bool = True,
     jobs: int = 8,
     slots: int = 8,
@@ -37,7 +35,7 @@ def sampled(
         out: names the files that are kept: OUT.sample-1.jsonl with its journal and replies, and so on.
         settings: of the `Edge`.
         samples: how often each question is asked.
-        gate: cap and rates over all samples.
+        run: cap and rates over all samples.
         solve: plan and solve, or plan alone.
         jobs, slots: questions being solved, and plans decoded, at a time.
         tell: told how a sample's run stands.
@@ -48,16 +46,12 @@ def sampled(
     rows = [Question(question.question, question.context, question.id) for question in questions]
     for sample in range(1, samples + 1):
         part = out.with_name(f"{out.stem}.sample-{sample}.jsonl")
-        store = Store(store_path(part))
-        try:
-            # A failed question is left out here and asked again next time.
-            with (
-                contextlib.suppress(RecordsFailed),
-                Edge(gate=gate, prices=gate.prices, store=store, slots=slots, seed=sample, **settings) as edge,
-            ):
-                batch(rows, part, edge, solve=solve, jobs=jobs, retry_failed=True, tell=tell)
-        finally:
-            store.close()
+        # A failed question is left out here and asked again next time.
+        with (
+            contextlib.suppress(RecordsFailed),
+            run.edge(replies=store_path(part), retry_failed=True, slots=slots, seed=sample, **settings) as edge,
+        ):
+            batch(rows, part, edge, solve=solve, jobs=jobs, retry_failed=True, tell=tell)
         with part.open(encoding="utf-8") as lines:
             for number, line in enumerate(lines, start=1):
                 record = Record.from_json(line, where=f"{part}, line {number}")

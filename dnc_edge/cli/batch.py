@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -72,9 +71,7 @@ def batch(
     from dnc_edge.batch import inputs
     from dnc_edge.batch.batch import batch as run_batch
     from dnc_edge.batch.batch import check_paths, purse_path, store_path
-    from dnc_edge.edge import Edge
-    from dnc_edge.remote.gate import Gate
-    from dnc_edge.remote.store import Store
+    from dnc_edge.batch.paid import PaidRun
 
     for name, value, known in (("order", order, ("input", "finished")), ("runner", runner, ("local", "ray"))):
         if value not in known:
@@ -107,14 +104,14 @@ def batch(
         output.note(f"{made} records made; all of them are in {out}")
         return
     kept = None if dry_run else target
+    parts = {"solver_options": solver_options, "slots": slots, **settings}
     with (
-        Gate(prices, max_cost=max_cost, rpm=rpm, tpm=tpm, purse=purse_path(kept) if kept else None) as gate,
+        PaidRun(prices, max_cost=max_cost, rpm=rpm, tpm=tpm, purse=purse_path(kept) if kept else None) as run,
         # Replies of a question that needs several are kept one by one.
-        contextlib.closing(Store(store_path(kept))) if kept and not plan_only else contextlib.nullcontext() as store,
-        Edge(prices=prices, solver_options=solver_options, slots=slots, gate=gate, store=store, **settings) as edge,
+        run.edge(replies=store_path(kept) if kept else None, retry_failed=retry_failed, **parts) as edge,
     ):
         if dry_run:
-            _estimate(list(questions), edge)
+            _estimate(list(questions), edge, solve=not plan_only)
             return
         with output.watching() as tell:
             progress = None
@@ -141,12 +138,12 @@ def batch(
                     _summary(progress, passed_over, target, json)
 
 
-def _estimate(questions: list[Any], edge: Any) -> None:
-    from dnc_edge.batch.estimate import estimate, sample
+def _estimate(questions: list[Any], edge: Any, *, solve: bool) -> None:
+    from dnc_edge.batch.estimate import estimate
 
     if not questions:
         raise InputError("there is no question")
-    output.print_json(estimate(sample(questions), len(questions), edge).to_dict(), indent=2)
+    output.print_json(estimate(questions, edge, solve=solve).to_dict(), indent=2)
 
 
 def _summary(progress: Progress, passed_over: int, target: Path | None, as_json: bool) -> None:
@@ -154,7 +151,7 @@ def _summary(progress: Progress, passed_over: int, target: Path | None, as_json:
     if as_json and target is not None:
         output.print_json(values)
         return
-    cost = "price unknown" if values["cost_usd"] is None else f"${values['cost_usd']:.6f}".rstrip("0").rstrip(".")
+    cost = "cost unknown" if values["cost_usd"] is None else f"${values['cost_usd']:.6f}".rstrip("0").rstrip(".")
     output.note(
         f"{progress.done} done, {progress.kept} kept, {progress.failed} failed of {progress.total} | "
         f"{progress.rate:,.1f} questions/s | {progress.output_tokens:,} tokens | {cost} | {progress.seconds:,.1f} s"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -63,11 +62,9 @@ def quant(
     """
     options.require("rouge_score", "scipy", "matplotlib", "jinja2", extra="bench")
     options.require("llama_cpp", extra="gguf")
+    from dnc_edge.batch.paid import PaidRun
     from dnc_edge.bench import quant as bench
     from dnc_edge.bench.solved import solved
-    from dnc_edge.edge import Edge
-    from dnc_edge.remote.gate import Gate
-    from dnc_edge.remote.store import Store
 
     chosen = _task(task, limit, seed, column)
     prices = options.prices(price, None)
@@ -75,9 +72,8 @@ def quant(
     def solve(directory: str, level: str, engine: str) -> dict[str, Any]:
         parts: dict[str, Any] = {"student": directory, "level": level, "engine": engine, "solver": solver}
         with (
-            Gate(prices, max_cost=max_cost, purse=out / "spent") as gate,
-            contextlib.closing(Store(out / "replies")) as store,
-            Edge(prices=prices, gate=gate, store=store, slots=slots, threads=threads, **parts) as edge,
+            PaidRun(prices, max_cost=max_cost, purse=out / "spent") as run,
+            run.edge(replies=out / "replies", slots=slots, threads=threads, **parts) as edge,
         ):
             return solved(chosen.answered, edge, jobs=jobs, tick=_tick)
 
@@ -179,10 +175,10 @@ def tradeoff(
       dnc-edge bench tradeoff -o out --config paper-dynamic --solver http://localhost:8000/v1#qwen2.5
     """
     options.require("rouge_score", "scipy", "matplotlib", "jinja2", extra="bench")
+    from dnc_edge.batch.paid import PaidRun
     from dnc_edge.bench import tradeoff as bench
     from dnc_edge.bench.fractions import NAME, fractions
     from dnc_edge.bench.papers import CONFIGS, Models
-    from dnc_edge.remote.gate import Gate
 
     known = (*CONFIGS, NAME)
     if config is not None and config not in known:
@@ -208,12 +204,12 @@ def tradeoff(
         rows = [replace(row, settings={**row.settings, **common}) for row in rows]
         chosen = _task(task or (named.task if named else "gsm8k"), limit, seed, column)
         if dry_run:
-            output.print_json(bench.dry_run(chosen, rows, Gate(prices)), indent=2)
+            output.print_json(bench.dry_run(chosen, rows, PaidRun(prices)), indent=2)
             return
         claimed = named.claim if named else None
-        with Gate(prices, max_cost=max_cost, rpm=rpm, purse=out / "spent") as gate:
+        with PaidRun(prices, max_cost=max_cost, rpm=rpm, purse=out / "spent") as run:
             result = bench.tradeoff(
-                chosen, rows, out, gate=gate, jobs=jobs, name=config, claimed=claimed, say=output.note, tick=_tick
+                chosen, rows, out, run=run, jobs=jobs, name=config, claimed=claimed, say=output.note, tick=_tick
             )
     _show(result, out, json)
 

@@ -119,7 +119,7 @@ def demos(
       dnc-edge train demos demos.jsonl --data gsm8k --teacher openai:gpt-4o-mini --max-cost 5
     """
     from dnc_edge.batch.batch import purse_path
-    from dnc_edge.remote.gate import Gate
+    from dnc_edge.batch.paid import PaidRun
     from dnc_edge.train import demonstrations as records
     from dnc_edge.train.demos import demos as ask
     from dnc_edge.train.sources import gather
@@ -132,14 +132,14 @@ def demos(
         raise UsageError("several samples of a question are all alike without a temperature", hint="--temperature 0.7")
     settings = {"temperature": temperature, "max_tokens": max_tokens}
     with (
-        Gate(options.prices(price, None), max_cost=max_cost, rpm=rpm, purse=purse_path(out)) as gate,
+        PaidRun(options.prices(price, None), max_cost=max_cost, rpm=rpm, purse=purse_path(out)) as run,
         output.watching() as tell,
     ):
         count = ask(
             shown,
             teacher,
             out,
-            gate=gate,
+            run=run,
             solve=not plan_only,
             samples=samples,
             jobs=jobs,
@@ -277,7 +277,7 @@ def prefer(
     """
     _free(out, resume, force)
     require(*PACKAGES, extra="train")
-    from dnc_edge.remote.gate import Gate
+    from dnc_edge.batch.paid import PaidRun
     from dnc_edge.train import demonstrations as records
     from dnc_edge.train import feedback, rewards
     from dnc_edge.train import prefer as train
@@ -295,14 +295,14 @@ def prefer(
     out.mkdir(parents=True, exist_ok=True)
     if config.method == "grpo":
         with (
-            Gate(prices, max_cost=max_cost, purse=out / "spent") as gate,
-            rewards.solver_reward(solver, gate, out / "replies") as reward,
+            PaidRun(prices, max_cost=max_cost, purse=out / "spent") as run,
+            rewards.solver_reward(solver, run, out / "replies") as reward,
         ):
             output.print_json(train.grpo(shown, source, out, config, reward, resume=resume, say=output.note))
         return
-    with Gate(prices, max_cost=max_cost, purse=out / "spent") as gate, output.watching() as tell:
+    with PaidRun(prices, max_cost=max_cost, purse=out / "spent") as run, output.watching() as tell:
         tried = feedback.feedback(
-            shown, student, solver, out / "feedback.jsonl", gate=gate, samples=config.samples,
+            shown, student, solver, out / "feedback.jsonl", run=run, samples=config.samples,
             temperature=config.temperature, jobs=jobs, tell=tell,
         )  # fmt: skip
     found = feedback.preferences(tried)
@@ -332,16 +332,16 @@ def adapt(
     """
     require(*PACKAGES, extra="train")
     from dnc_edge.batch import inputs
-    from dnc_edge.remote.gate import Gate
-    from dnc_edge.train.adapt import adapt as run
+    from dnc_edge.batch.paid import PaidRun
+    from dnc_edge.train.adapt import adapt as adapt_base
     from dnc_edge.train.recipes import load
     from dnc_edge.train.sft import SftConfig
 
     config = load(recipe, "sft", SftConfig, _given(set_))
-    with Gate(options.prices(price, None), max_cost=max_cost, purse=out / "spent") as gate:
-        result = run(
+    with PaidRun(options.prices(price, None), max_cost=max_cost, purse=out / "spent") as run:
+        result = adapt_base(
             list(inputs.read(source)), teacher, _base(base, recipe), out, config,
-            gate=gate, sides=_sides(), jobs=jobs, resume=resume, say=output.note,
+            run=run, sides=_sides(), jobs=jobs, resume=resume, say=output.note,
         )  # fmt: skip
     output.print_json(result, indent=2)
 

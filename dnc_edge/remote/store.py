@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import sqlite3
 import threading
 import warnings
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -38,31 +37,11 @@ class Store:
         self.hits = 0
         self._lock = threading.Lock()
         self._database: sqlite3.Connection | None = None
-        with self._tolerant():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            database = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
-            self._database = database
-            database.execute("PRAGMA journal_mode=WAL")
-            # A kill takes nothing; a power cut may take the last replies.
-            database.execute("PRAGMA synchronous=NORMAL")
-            database.execute("CREATE TABLE IF NOT EXISTS replies (request TEXT PRIMARY KEY, reply TEXT NOT NULL)")
-
-    @contextlib.contextmanager
-    def _tolerant(self) -> Iterator[None]:
-        try:
-            yield
-        except (sqlite3.Error, OSError) as error:
-            self._close()
-            warnings.warn(
-                f"{self.path} keeps no replies in this run: {error}; move it away if it is damaged", stacklevel=4
-            )
+        self._usable = True
 
     def get(self, request: str) -> Reply | SolverError | None:
         """Return what a request was answered; an error is a complete reply that is no answer."""
-        row = None
-        with self._lock, self._tolerant():
-            if self._database:
-                row = self._database.execute("SELECT reply FROM replies WHERE request = ?", (request,)).fetchone()
+        row = self._execute("SELECT reply FROM replies WHERE request = ?", request)
         found = _read(row[0]) if row else None
         if found is None or (self.retry_failed and isinstance(found, SolverError)):
             return None
@@ -71,16 +50,40 @@ class Store:
 
     def put(self, request: str, reply: Reply | SolverError) -> None:
         """Keep what a request was answered."""
-        values = (request, _written(reply))
-        with self._lock, self._tolerant():
-            if self._database:
-                self._database.execute("INSERT OR REPLACE INTO replies VALUES (?, ?)", values)
+        self._execute("INSERT OR REPLACE INTO replies VALUES (?, ?)", request, _written(reply))
+
+    def _execute(self, statement: str, *values: str) -> tuple[str] | None:
+        """Run a statement on the file, which is made when it is first needed; its first row, if any."""
+        with self._lock:
+            try:
+                if self._usable and self._database is None:
+                    self._database = self._connect()
+                return self._database.execute(statement, values).fetchone() if self._database else None
+            except (sqlite3.Error, OSError) as error:
+                self._close()
+                told = f"{self.path} keeps no replies in this run: {error}; move it away if it is damaged"
+        warnings.warn(told, stacklevel=3)
+        return None
+
+    def _connect(self) -> sqlite3.Connection:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        database = sqlite3.connect(self.path, check_same_thread=False, isolation_level=None)
+        try:
+            database.execute("PRAGMA journal_mode=WAL")
+            # A kill takes nothing; a power cut may take the last replies.
+            database.execute("PRAGMA synchronous=NORMAL")
+            database.execute("CREATE TABLE IF NOT EXISTS replies (request TEXT PRIMARY KEY, reply TEXT NOT NULL)")
+        except sqlite3.Error:
+            database.close()
+            raise
+        return database
 
     def close(self) -> None:
         with self._lock:
             self._close()
 
     def _close(self) -> None:
+        self._usable = False
         if self._database:
             self._database.close()
             self._database = None

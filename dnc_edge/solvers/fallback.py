@@ -22,7 +22,7 @@ class FallbackSolver:
         self.name = first.name
 
     def identity(self) -> dict[str, Any]:
-        return {**self.first.identity(), "fallback": True}
+        return {**self.first.identity(), "fallback": self._second().identity()}
 
     def prepare(self) -> None:
         self.first.prepare()
