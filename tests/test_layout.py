@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -77,3 +79,29 @@ def test_no_file_names_a_folder_outside_the_repository() -> None:
         if not path.is_symlink() and path.is_file() and absolute.search(path.read_bytes()):
             offenders.append(str(path.relative_to(ROOT)))
     assert offenders == []
+
+
+def test_a_checkout_without_symbolic_links_says_so(tmp_path: Path) -> None:
+    """Git then writes files with the links' targets."""
+    copy = tmp_path / "dnc_edge"
+    copy.mkdir()
+    for path in (ROOT / "dnc_edge").iterdir():
+        if path.is_symlink():
+            (copy / path.name).write_text(str(path.readlink()), encoding="utf-8")
+        elif path.is_dir():
+            shutil.copytree(path, copy / path.name, ignore=shutil.ignore_patterns("bundled", "__pycache__"))
+        else:
+            shutil.copy(path, copy)
+    # An editable installation would find them where this checkout has them.
+    code = (
+        "import sys\n"
+        "sys.meta_path[:] = [finder for finder in sys.meta_path if 'editable' not in repr(finder).lower()]\n"
+        "from dnc_edge.cli.main import main\n"
+        "main()"
+    )
+    made = subprocess.run(
+        [sys.executable, "-c", code, "train", "recipes"],
+        capture_output=True, text=True, cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(tmp_path)}, check=False,
+    )  # fmt: skip
+    assert made.returncode == 4 and made.stderr.count("\n") == 1
+    assert "dnc_edge.train is not here" in made.stderr and "core.symlinks true" in made.stderr

@@ -11,9 +11,10 @@ from typing import Annotated
 import typer
 
 from dnc_edge import __version__, output
-from dnc_edge.errors import DncError
+from dnc_edge.errors import DncError, MissingError
 
 INTERRUPTED = 130
+LINKS = "git config core.symlinks true && git checkout -- dnc_edge, then install it again"
 # Commands are functions of their module's name; groups are `app` in theirs.
 COMMANDS = ("ask", "batch", "decompose", "solve")
 GROUPS = ("bench", "convert", "provider-batch", "students", "train")
@@ -79,6 +80,13 @@ def main() -> None:
     except DncError as error:
         output.print_error(error)
         sys.exit(error.exit_code)
+    except ModuleNotFoundError as error:
+        # Without symbolic links a checkout, and what is built from it, lacks them.
+        if error.name not in ("dnc_edge.bench", "dnc_edge.convert", "dnc_edge.train"):
+            raise
+        missing = MissingError(f"{error.name} is not here: the checkout has no symbolic links", hint=LINKS)
+        output.print_error(missing)
+        sys.exit(missing.exit_code)
     except SystemExit as ended:
         # Typer turns Ctrl-C into this code without a word.
         if ended.code == INTERRUPTED:
