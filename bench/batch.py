@@ -100,7 +100,9 @@ def _engine(asked: Sequence[Question], slots: int) -> float:
         limit = student.manifest.roles["decompose"].max_tokens
         requests: list[Request] = [
             student.generate(
-                student.prompt("decompose", user_message(question.text)), max_tokens=limit, distinct_lines=True
+                student.prompt("decompose", user_message(question.text)),
+                max_tokens=limit,
+                observers=student.plan_observers(student.manifest.max_subquestions),
             ).request
             for question in asked
         ]

@@ -101,7 +101,6 @@ def _until(command: list[str], mark: bytes) -> float:
 def _plans(student: Student, *, engine_first: bool) -> tuple[float, float]:
     """Seconds of the questions' plans through the decomposer, and of the same requests through the engine alone."""
     decomposer = StudentDecomposer(student)
-    newline, end = frozenset(student.tokenizer.encode("\n")), frozenset({student.tokenizer.control("<|end|>")})
 
     def pipeline() -> None:
         for question in QUESTIONS:
@@ -111,7 +110,8 @@ def _plans(student: Student, *, engine_first: bool) -> tuple[float, float]:
         limit = student.manifest.roles["decompose"].max_tokens
         for number, question in enumerate(QUESTIONS):
             prompt = student.prompt("decompose", user_message(question))
-            for _ in student.engine.run([Request(str(number), prompt, limit, end, distinct=newline)]):
+            observers = student.plan_observers(decomposer.cap)
+            for _ in student.engine.run([Request(str(number), prompt, limit, student.stop_ids, observers=observers)]):
                 pass
 
     seconds = {}

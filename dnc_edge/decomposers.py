@@ -15,6 +15,7 @@ from dnc_edge.errors import DncError, InputError
 from dnc_edge.remote.pricing import Prices
 from dnc_edge.remote.protocol import priced
 from dnc_edge.streams import result_of
+from dnc_edge.students import lines
 from dnc_edge.types import Plan, PlanDelta, Question, Record, SubQuestion, Usage
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ def _next(planning: Planning, history: Sequence[tuple[str, str]]) -> Planning:
 
 
 class StudentDecomposer:
-    """A local student. Decoding stops once `cap` sub-questions are whole; the last is kept as decoded."""
+    """A local student. Decoding ends with the `cap`-th sub-question; the last is kept as decoded."""
 
     def __init__(
         self, student: Student, *, cap: int | None = None, sampling: Sampling = GREEDY, prices: Prices | None = None
@@ -83,13 +84,12 @@ class StudentDecomposer:
         return {"student": self.student.weights.sha256, "cap": self.cap, "sampling": vars(self.sampling)}
 
     def decompose(self, question: Question) -> Planning:
-        return self._decode(self._prompt(question), cap=self.cap)
+        return self._decode(question, cap=self.cap)
 
     def next(self, question: Question, history: Sequence[tuple[str, str]]) -> Planning:
         # What was asked so far stands where the student's own plan would: it goes on from there.
-        tokens = self._prompt(question)
-        tokens += self.student.tokenizer.encode("".join(asked + "\n" for asked, _ in history))
-        return _next(self._decode(tokens, cap=1), history)
+        given = "".join(asked + "\n" for asked, _ in history)
+        return _next(self._decode(question, cap=1, given=given), history)
 
     def decompose_many(self, questions: Iterable[Question]) -> Generator[tuple[Question, Plan | DncError]]:
         """Plans of many questions, decoded together; each comes when it is whole, in any order.
@@ -110,38 +110,32 @@ class StudentDecomposer:
 
     def begin(self, question: Question) -> Generation:
         """The decoding of a question's plan, to run together with others."""
-        generation = self._generation(self._prompt(question))
-        generation.enough = lambda piece: "\n" in piece and len(self._whole(generation, self.cap)) >= self.cap
-        return generation
+        return self._generation(question, self.cap)
 
     def planned(self, generation: Generation) -> Plan | DncError:
         """The plan that was decoded, or what was wrong."""
         return generation.error or self._plan(generation, self.cap)
 
-    def _prompt(self, question: Question) -> list[int]:
-        return self.student.prompt("decompose", prompts.user_message(question.text, question.context))
+    def _generation(self, question: Question, cap: int, given: str = "") -> Generation:
+        student = self.student
+        tokens = student.prompt("decompose", prompts.user_message(question.text, question.context))
+        return student.generate(
+            tokens + student.tokenizer.encode(given),
+            max_tokens=student.manifest.roles["decompose"].max_tokens,
+            sampling=self.sampling,
+            observers=student.plan_observers(cap, given),
+        )
 
-    def _generation(self, tokens: list[int]) -> Generation:
-        limit = self.student.manifest.roles["decompose"].max_tokens
-        return self.student.generate(tokens, max_tokens=limit, sampling=self.sampling, distinct_lines=True)
-
-    def _whole(self, generation: Generation, cap: int) -> tuple[str, ...]:
-        """The sub-questions that are whole."""
-        return parse.plan(generation.text.rpartition("\n")[0], cap=cap).subquestions
-
-    def _decode(self, tokens: list[int], *, cap: int) -> Planning:
-        generation = self._generation(tokens)
+    def _decode(self, question: Question, *, cap: int, given: str = "") -> Planning:
+        generation = self._generation(question, cap, given)
         told = 0
         for piece in generation:
             yield PlanDelta(piece)
             if "\n" in piece:
-                whole = self._whole(generation, cap)
+                whole = lines.whole(generation.text, cap)
                 for number in range(told, len(whole)):
                     yield SubQuestion(number + 1, whole[number])
                 told = len(whole)
-                if told >= cap:
-                    generation.stop()
-                    break
         plan = self._plan(generation, cap)
         for number in range(told, len(plan.subquestions)):
             yield SubQuestion(number + 1, plan.subquestions[number])

@@ -52,10 +52,13 @@ class ScriptedEngine:
                 if request.id in self.cancelled:
                     yield Step(request.id, None, finish="cancelled")
                     break
+                inserted = [other for observer in request.observers for other in observer.add(token)]
+                stops = token == END or any(observer.done for observer in request.observers)
                 last = index == request.max_tokens - 1
-                yield Step(request.id, token, -0.5, "stop" if token == END else "length" if last else None)
-                for inserted in request.insert(token) if request.insert else ():
-                    yield Step(request.id, inserted)
+                yield Step(request.id, token, -0.5, "stop" if stops else "length" if last else None)
+                if stops:
+                    break
+                yield from (Step(request.id, other) for other in inserted)
 
     def cancel(self, id: str) -> None:
         self.cancelled.add(id)

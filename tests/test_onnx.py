@@ -87,7 +87,7 @@ def test_refusing_repeats_takes_tokens_back_in_the_cache(student: Path) -> None:
     with Student.open(str(student), level="fp32") as opened:
         for question in QUESTIONS[:3]:
             tokens = opened.prompt("decompose", question)
-            generation = opened.generate(tokens, max_tokens=60, distinct_lines=True)
+            generation = opened.generate(tokens, max_tokens=60, observers=opened.plan_observers(10))
             lines = "".join(generation).split("\n")
             assert len(lines) == len(set(lines))
             fresh = opened.engine.logits(tokens, generation.tokens)  # type: ignore[attr-defined]

@@ -13,9 +13,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dnc_edge.engines import Request, Sampling, Step
+from dnc_edge.engines import Observer, Request, Sampling, Step
 from dnc_edge.engines.scheduler import MOST_UNREAD, Scheduler
 from dnc_edge.engines.slots import LEAST_SHARED, Entry
+from dnc_edge.errors import StudentError
 
 VOCABULARY = 32
 END = 0
@@ -66,7 +67,12 @@ class FakeCache:
         self.held[target] = list(self.held[source])
 
     def use(self, adapter: str | None) -> None:
+        if adapter == "unusable":
+            raise StudentError("there is no adapter unusable")
         self.adapter = adapter
+
+    def free(self) -> None:
+        self.held.clear()
 
 
 class EncoderCache(FakeCache):
@@ -91,15 +97,19 @@ def alone(request: Request, context: int) -> list[int]:
             made.append(coming.pop(0))
         else:
             made.append(continuation(request.adapter, tokens + made))
-            coming = list(request.insert(made[-1])) if request.insert else []
+            coming = list(AFTER.get(made[-1], ())) if request.observers else []
         if made[-1] in request.stop_ids:
             break
     return made
 
 
-def inserted(token: int) -> Sequence[int]:
-    """Some tokens are followed by one or two that the model did not choose, or by the end."""
-    return {5: (6,), 10: (3, 4), 15: (END,)}.get(token, ())
+# Some tokens are followed by one or two that the model did not choose, or by the end.
+AFTER: dict[int, Sequence[int]] = {5: (6,), 10: (3, 4), 15: (END,)}
+
+
+class Inserting(Observer):
+    def add(self, token: int) -> Sequence[int]:
+        return AFTER.get(token, ())
 
 
 @st.composite
@@ -118,7 +128,7 @@ def workloads(draw: st.DrawFn) -> tuple[list[Request], int, int, int]:
                 stop_ids=frozenset({END}),
                 adapter=draw(st.sampled_from([None, None, "a", "b"])),
                 shared=len(instruction) if with_instruction else 0,
-                insert=draw(st.sampled_from([None, inserted])),
+                observers=(Inserting(),) if draw(st.booleans()) else (),
             )
         )
     return requests, slots, draw(st.integers(20, 60)), draw(st.integers(slots, 40))
@@ -152,12 +162,13 @@ def test_every_request_gets_the_tokens_it_would_get_alone(work: tuple[list[Reque
             assert (ends[request.id] == "stop") == (tokens[request.id][-1] == END)
 
 
-@pytest.mark.parametrize("insert", [None, inserted])
-def test_what_was_there_before_is_guessed_and_changes_nothing(insert: Any) -> None:
+@pytest.mark.parametrize("kinds", [(), (Inserting,)])
+def test_what_was_there_before_is_guessed_and_changes_nothing(kinds: tuple[type[Observer], ...]) -> None:
     """A model that counts to eight, and is interrupted after every five."""
-    request = Request("0", [*range(1, 9), *range(1, 9)], max_tokens=60, insert=insert)
     made, rounds = [], []
     for guesses in (True, False):
+        observers = [kind() for kind in kinds]
+        request = Request("0", [*range(1, 9), *range(1, 9)], max_tokens=60, observers=observers)
         cache = FakeCache(1, 200, 64, guesses=guesses)
         cache.model = lambda _, tokens: tokens[-1] % 8 + 1
         made.append(collect(Scheduler(cache).run([request]))[0]["0"])
@@ -326,6 +337,21 @@ def test_a_failed_decode_ends_every_run_that_was_in_it_and_a_bad_iterable_only_i
     with pytest.raises(ValueError, match="this one"):
         list(bad)
     assert len(list(good)) == 20
+
+
+def test_an_adapter_that_cannot_be_used_fails_its_own_run_and_no_other() -> None:
+    cache = FakeCache(2, 60, 8)
+    scheduler = Scheduler(cache)
+    good = scheduler.run([Request("good", [1], 20, adapter="a")])
+    next(good)
+    with pytest.raises(StudentError, match="no adapter"):
+        list(scheduler.run([Request("bad", [2], 20, adapter="unusable")]))
+    assert len(list(good)) == 19
+    with pytest.raises(StudentError, match="no adapter"), scheduler.alone("unusable"):
+        pass
+    assert cache.adapter == "a"
+    after = Request("after", [3], 20)
+    assert collect(scheduler.run([after]))[0]["after"] == alone(after, 60)
 
 
 def test_requests_are_taken_only_as_slots_become_free() -> None:

@@ -1,7 +1,6 @@
 """llama.cpp behind the engine protocol, over its low-level API.
 
-The high-level `Llama` class adds about 0.8 ms a token of Python; here a token costs its share of one
-`llama_decode`, a view on its logits and an argmax. What goes into each decode is the scheduler's business.
+The file's weights (`GgufModel`), a key-value cache on them (`llama_cache.py`) and the engine that schedules it.
 """
 
 from __future__ import annotations
@@ -10,20 +9,15 @@ import ctypes
 import os
 import threading
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
-
-import numpy as np
 
 from dnc_edge.engines.llama_bindings import llama
+from dnc_edge.engines.llama_cache import LlamaCache
 from dnc_edge.engines.memory import check_memory
 from dnc_edge.engines.scheduled import ScheduledEngine, check_slots
-from dnc_edge.engines.slots import Entry
 from dnc_edge.engines.threads import chosen_threads
 from dnc_edge.errors import StudentError
-
-_CACHE_TYPES = {"f32": llama.GGML_TYPE_F32, "f16": llama.GGML_TYPE_F16}
 
 
 def _silent(level: int, text: bytes, user_data: ctypes.c_void_p) -> None:
@@ -90,14 +84,6 @@ def offload() -> int:
     return 999 if llama.llama_supports_gpu_offload() else 0
 
 
-def _load_adapter(model: GgufModel, path: Path) -> Any:
-    check_gguf(path)
-    adapter = llama.llama_adapter_lora_init(model.pointer, os.fsencode(path))
-    if not adapter:
-        raise StudentError(f"llama.cpp cannot use {path} with {model.path.name}", hint="it belongs to another base")
-    return adapter  # freed with the model
-
-
 def check_gguf(path: Path) -> None:
     """Refuse what is plainly no GGUF before native code reads it.
 
@@ -128,7 +114,7 @@ class LlamaCppEngine(ScheduledEngine):
             rounded otherwise than without.
         cache_type: "f16" or "f32", what the cache is kept in; in f32 flash attention is slow.
         adapters: GGUF LoRA files by the name that requests use.
-        guesses: verify tokens guessed by prompt lookup where one greedy sequence is decoded alone.
+        guesses: verify tokens that prompt lookup and observers guess.
 
     Raises:
         StudentError: model and cache exceed the memory, or a context or an adapter cannot be made.
@@ -136,7 +122,6 @@ class LlamaCppEngine(ScheduledEngine):
     """
 
     name = "llama.cpp"
-    resumes = True
 
     def __init__(
         self,
@@ -152,93 +137,17 @@ class LlamaCppEngine(ScheduledEngine):
         guesses: bool = True,
     ) -> None:
         check_slots(slots)
-        self.model, self.guesses = model, guesses
-        self.context = context or min(model.trained_context, 4096)
-        self.slots, self.batch = slots, max(batch, slots)
+        self.model = model
         self.threads = chosen_threads(threads)
-        check_memory(model.path, cache_bytes=slots * self.context * model.cache_bytes(cache_type), loaded=True)
-        parameters = llama.llama_context_default_params()
-        parameters.n_ctx = self.context * slots
-        parameters.n_seq_max = slots
-        # A stream for each sequence: attention then never looks at another's tokens.
-        parameters.kv_unified = False
-        parameters.n_batch = parameters.n_ubatch = self.batch
-        parameters.n_threads = parameters.n_threads_batch = self.threads
-        parameters.flash_attn_type = (
-            llama.LLAMA_FLASH_ATTN_TYPE_ENABLED if flash_attention else llama.LLAMA_FLASH_ATTN_TYPE_DISABLED
+        cache = LlamaCache(
+            model,
+            slots=slots,
+            context=context or min(model.trained_context, 4096),
+            batch=max(batch, slots),
+            threads=self.threads,
+            flash_attention=flash_attention,
+            cache_type=cache_type,
+            adapters=adapters or {},
+            guesses=guesses,
         )
-        parameters.type_k = parameters.type_v = _CACHE_TYPES[cache_type]
-        parameters.no_perf = True
-        self._pointer = llama.llama_init_from_model(model.pointer, parameters)
-        if not self._pointer:
-            raise StudentError(
-                f"llama.cpp cannot make {slots} sequences of {self.context} tokens for {model.path}",
-                hint="ask for a smaller context or fewer slots",
-            )
-        self._adapters = {name: _load_adapter(model, path) for name, path in (adapters or {}).items()}
-        self._memory = llama.llama_get_memory(self._pointer)
-        self._batch = llama.llama_batch_init(self.batch, 0, 1)
-        # The batch's arrays, as what can be written in one go.
-        fields = (self._batch.token, self._batch.pos, self._batch.logits)
-        self._tokens, self._positions, self._wanted = (_array(field, self.batch) for field in fields)
-        self._sequences = [self._batch.seq_id[index] for index in range(self.batch)]
-        for index in range(self.batch):
-            self._batch.n_seq_id[index] = 1
-        self._logits, self._logits_at = np.empty((0, 0), np.float32), 0
-        super().__init__(self)
-
-    def free(self) -> None:
-        if self._pointer:
-            llama.llama_batch_free(self._batch)
-            llama.llama_free(self._pointer)
-            self._pointer = None
-
-    def decode(self, entries: Sequence[Entry]) -> Any:
-        batch, rows = self._batch, 0
-        if len(entries) == 1:
-            # What one sequence does at every token: three stores are cheaper than three arrays.
-            entry = entries[0]
-            batch.pos[0], batch.token[0], self._sequences[0][0] = entry.position, entry.token, entry.slot
-            batch.logits[0] = rows = int(entry.wanted)
-        else:
-            slots, positions, tokens, wanted = zip(*entries, strict=True)
-            count = len(entries)
-            self._tokens[:count], self._positions[:count], self._wanted[:count] = tokens, positions, wanted
-            for index, slot in enumerate(slots):
-                self._sequences[index][0] = slot
-            rows = sum(wanted)
-        batch.n_tokens = len(entries)
-        status = llama.llama_decode(self._pointer, batch)
-        if status != 0:
-            raise StudentError(f"llama.cpp failed to decode (status {status})", hint="ask for a smaller context")
-        return self._view(rows) if rows else None
-
-    def _view(self, rows: int) -> Any:
-        """Logits where llama.cpp put them: they hold until the next decode."""
-        pointer = llama.llama_get_logits(self._pointer)
-        address = ctypes.addressof(pointer.contents)
-        if address != self._logits_at or rows > len(self._logits):
-            # Made again only when llama.cpp has moved its buffer.
-            shape = (max(rows, self.slots), self.model.vocabulary_size)
-            self._logits, self._logits_at = np.ctypeslib.as_array(pointer, shape=shape), address
-        return self._logits[:rows]
-
-    def trim(self, slot: int, length: int) -> None:
-        llama.llama_memory_seq_rm(self._memory, slot, length, -1)
-
-    def copy(self, source: int, target: int) -> None:
-        llama.llama_memory_seq_cp(self._memory, source, target, -1, -1)
-
-    def use(self, adapter: str | None) -> None:
-        if adapter is not None and adapter not in self._adapters:
-            raise StudentError(
-                f"there is no adapter {adapter}", hint=f"the engine has: {', '.join(self._adapters) or 'none'}"
-            )
-        chosen = [] if adapter is None else [self._adapters[adapter]]
-        pointers = (llama.llama_adapter_lora_p_ctypes * max(1, len(chosen)))(*chosen)
-        scales = (ctypes.c_float * max(1, len(chosen)))(*[1.0] * len(chosen))
-        llama.llama_set_adapters_lora(self._pointer, pointers, len(chosen), scales)
-
-
-def _array(pointer: Any, size: int) -> Any:
-    return np.ctypeslib.as_array(pointer, shape=(size,))
+        super().__init__(cache)

@@ -65,7 +65,6 @@ class OnnxEngine(ScheduledEngine):
         start: int | None = None,
     ) -> None:
         check_slots(slots)
-        self.context, self.slots = context, slots
         self.threads = chosen_threads(threads)
         sessions = {
             part: _session(path, self.threads, provider)
@@ -86,9 +85,6 @@ class OnnxEngine(ScheduledEngine):
             cache = kind(sessions["model"], slots, context, max(batch, slots))
         self.vocabulary_size = cache.vocabulary_size
         super().__init__(cache)
-
-    def free(self) -> None:
-        self._scheduler.reset()
 
 
 def cache_bytes(session: Any) -> int:

@@ -38,6 +38,9 @@ class _Cache:
     def trim(self, slot: int, length: int) -> None:
         """What lies past a sequence's end is never looked at, and written over."""
 
+    def free(self) -> None:
+        """Sessions and buffers go with the last reference to them."""
+
     def decode(self, entries: Sequence[Entry]) -> Any:
         """Slots with one token go together in one run, each prompt in one of its own."""
         logits: dict[int, Any] = {}  # by place among the entries

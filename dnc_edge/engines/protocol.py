@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
+
+from dnc_edge.engines.observer import Observer
 
 Finish = Literal["stop", "length", "cancelled", "too_long"]
 
@@ -37,11 +39,10 @@ class Request:
         max_tokens: how many to decode at most, at least 1.
         stop_ids: token ids that end the sequence; the ending token is in the last step.
         adapter: name of a LoRA adapter the engine knows, or None for the base.
-        distinct: token ids between which no segment may repeat exactly; empty allows repeats.
         shared: how many of the first tokens are an instruction that other requests begin with too; an engine
             may decode it once for all of them.
-        insert: told of every decoded token, in whichever thread decodes; the tokens that it gives come next, whatever
-            the model would have chosen. They are steps too, with log-probability 0. Not together with `distinct`.
+        observers: see every token after the prompt, and may refuse, insert and end. What they
+            insert are steps too, with log-probability 0.
     """
 
     id: str
@@ -50,9 +51,8 @@ class Request:
     stop_ids: frozenset[int] = frozenset()
     sampling: Sampling = GREEDY
     adapter: str | None = None
-    distinct: frozenset[int] = frozenset()
     shared: int = 0
-    insert: Callable[[int], Sequence[int]] | None = None
+    observers: Sequence[Observer] = ()
 
 
 @dataclass(frozen=True)
@@ -60,10 +60,10 @@ class Step:
     """One decoded token of one request; the last step of a request, and only that one, has `finish`.
 
     Attributes:
-        token: None where the request ended without one (cancelled, too_long).
+        token: None if the request ended without one (cancelled, too_long, or nothing was left to go on with).
         logprob: natural log-probability of the token under the model, before sampling settings.
-        finish: "stop" (token is a stop id), "length" (max_tokens or context reached), "cancelled",
-            "too_long" (the prompt does not fit the context; nothing was decoded).
+        finish: "stop" (token is a stop id, or an observer ended the sequence), "length" (max_tokens or context
+            reached), "cancelled", "too_long" (the prompt does not fit the context; nothing was decoded).
     """
 
     id: str

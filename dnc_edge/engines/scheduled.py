@@ -23,9 +23,10 @@ def check_slots(slots: int) -> None:
 
 
 class ScheduledEngine:
-    """An engine over a backend; calls from several threads share its slots."""
+    """An engine that has a backend and a scheduler for it; calls from several threads share the slots."""
 
     def __init__(self, backend: Backend) -> None:
+        self.context, self.slots = backend.context, backend.slots
         self._backend = backend
         self._scheduler = Scheduler(backend)
 
@@ -47,10 +48,7 @@ class ScheduledEngine:
             yield
         finally:
             if self._scheduler.released():
-                self.free()
-
-    def free(self) -> None:
-        """Give back what the engine holds."""
+                self._backend.free()
 
     def logits(self, prompt: Sequence[int], completion: Sequence[int], *, adapter: str | None = None) -> Any:
         """What each token of a given completion would be predicted from: float32, [len(completion), vocabulary].
@@ -61,8 +59,7 @@ class ScheduledEngine:
         tokens = [*prompt, *completion[:-1]]
         if len(tokens) > self._backend.context:
             raise PromptTooLong(f"{len(tokens)} tokens do not fit the context of {self._backend.context}")
-        with self._freed_at_the_end(), self._scheduler.alone():
-            self._backend.use(adapter)
+        with self._freed_at_the_end(), self._scheduler.alone(adapter):
             first = len(prompt) - 1
             rows = []
             for start in range(0, len(tokens), self._backend.batch):
@@ -72,5 +69,4 @@ class ScheduledEngine:
                     rows.append(np.array(self._backend.decode(entries)))
                 else:
                     self._backend.decode(entries)
-            self._backend.use(self._scheduler.adapter)
             return np.concatenate(rows)

@@ -11,8 +11,9 @@ import contextlib
 import threading
 from collections.abc import Generator, Iterable, Iterator
 
+from dnc_edge.engines.decoding import Caller
 from dnc_edge.engines.protocol import Request, Step
-from dnc_edge.engines.slots import Backend, Caller, Slots
+from dnc_edge.engines.slots import Backend, Slots
 from dnc_edge.errors import StudentError
 
 # Steps that a run may be behind in reading before no more of its requests are taken.
@@ -63,11 +64,6 @@ class Scheduler:
         self._turning: int | None = None  # the thread that is decoding a round
         self._closed = self._released = False
 
-    @property
-    def adapter(self) -> str | None:
-        """The one that the backend uses now; None is the base."""
-        return self._slots.adapter
-
     def cancel(self, id: str) -> None:
         self._slots.cancel(id)
 
@@ -100,10 +96,6 @@ class Scheduler:
             # Whoever stops listening frees the slots, in the next turn; what they hold stays for who comes next.
             run.closed = True
 
-    def reset(self) -> None:
-        """Forget what the slots hold."""
-        self._slots.reset()
-
     def close(self) -> None:
         """Take no new runs."""
         with self._changed:
@@ -118,8 +110,12 @@ class Scheduler:
             return self._released
 
     @contextlib.contextmanager
-    def alone(self) -> Iterator[None]:
-        """The backend to oneself: what is in flight ends first, and the slots are empty before and after."""
+    def alone(self, adapter: str | None) -> Iterator[None]:
+        """The backend to oneself, with an adapter: what is in flight ends first; the slots are empty before and after.
+
+        Raises:
+            StudentError: the scheduler is closed, or the adapter cannot be used.
+        """
         self._begin_turn(None)
         try:
             if self._closed:
@@ -127,8 +123,11 @@ class Scheduler:
             while self._slots.active:
                 self._slots.round()
             self._slots.reset()
-            yield
-            self._slots.reset()
+            try:
+                self._slots.use(adapter)
+                yield
+            finally:
+                self._slots.reset()
         finally:
             self._end_turn()
 
@@ -183,8 +182,11 @@ class Scheduler:
             run = min(ready, key=lambda run: run.served)
             request = run.first()
             assert request is not None
-            if self._slots.active and request.adapter != self.adapter:
+            if self._slots.active and request.adapter != self._slots.adapter:
                 return  # the batch has one adapter; those before it end first
             self._taken += 1
             run.take(self._taken)
-            self._slots.add(run, request)
+            try:
+                self._slots.add(run, request)
+            except StudentError as error:
+                run.error = error  # an adapter that cannot be used is nobody else's

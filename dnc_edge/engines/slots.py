@@ -9,15 +9,13 @@ Pure Python over `Backend`, so that a fake one can prove its invariants.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
-from dnc_edge.engines.distinct import DistinctSegments
-from dnc_edge.engines.lookup import PromptLookup
-from dnc_edge.engines.protocol import Finish, Request, Step
-from dnc_edge.engines.sampling import Sampler, greedy
+from dnc_edge.engines.decoding import Caller, Decoding
+from dnc_edge.engines.protocol import Request, Step
+from dnc_edge.engines.sampling import greedy
 
 # A shorter instruction is decoded again sooner than it is looked up and copied.
 LEAST_SHARED = 16
@@ -29,7 +27,7 @@ class Backend(Protocol):
     Attributes:
         batch: most tokens of one decode, at least `slots`.
         resumes: whether a prompt may go on from what a slot holds; an encoder reads it whole or not at all.
-        guesses: whether to verify guessed tokens (`lookup`) where a greedy sequence is alone.
+        guesses: whether guessed tokens are verified; more than one token after a prompt is then decoded at once.
     """
 
     slots: int
@@ -51,7 +49,15 @@ class Backend(Protocol):
         ...
 
     def use(self, adapter: str | None) -> None:
-        """Decode with this adapter from now on; None is the base."""
+        """Decode with this adapter from now on; None is the base.
+
+        Raises:
+            StudentError: it cannot be used, and nothing has changed.
+        """
+        ...
+
+    def free(self) -> None:
+        """Give back what it holds; nothing is asked of it afterwards."""
         ...
 
 
@@ -64,35 +70,12 @@ class Entry(NamedTuple):
     wanted: bool
 
 
-class Caller:
-    """Who asked: the steps that it has not read yet, and how many slots are at work for it."""
-
-    def __init__(self) -> None:
-        self.steps: deque[Step] = deque()
-        self.active = 0
-
-
-@dataclass
-class _Decoding:
-    """One request in a slot."""
-
-    caller: Caller
-    request: Request
-    sampler: Sampler
-    watch: DistinctSegments | None
-    room: int
-    pending: deque[int]
-    lookup: PromptLookup | None = None
-    made: int = 0
-    held: list[Step] = field(default_factory=list)
-
-
 @dataclass
 class _Slot:
     index: int
     cached: list[int] = field(default_factory=list)
     adapter: str | None = None  # under which `cached` was decoded
-    decoding: _Decoding | None = None
+    decoding: Decoding | None = None
 
 
 class Slots:
@@ -127,13 +110,27 @@ class Slots:
         self._cancelled.clear()
 
     def add(self, caller: Caller, request: Request) -> None:
-        """Give a request a slot, one being free; or end it at once, where it is too long or cancelled."""
+        """Give a request a slot, one being free; or end it at once if it is too long or cancelled.
+
+        Raises:
+            StudentError: its adapter cannot be used.
+        """
         if len(request.tokens) >= self._backend.context:
             caller.steps.append(Step(request.id, None, finish="too_long"))
         elif request.id in self._cancelled:
             caller.steps.append(self._end_cancelled(request.id))
         else:
             self._active.append(self._place(caller, request))
+
+    def use(self, adapter: str | None) -> None:
+        """Decode with this adapter from now on; nothing may be in flight under another one.
+
+        Raises:
+            StudentError: it cannot be used; the one before it stays.
+        """
+        if adapter != self.adapter:
+            self._backend.use(adapter)
+            self.adapter = adapter
 
     def drop(self, caller: Caller) -> None:
         """Free the slots of a caller that has left; they hold what it has read."""
@@ -154,17 +151,16 @@ class Slots:
                 if decoding and decoding.request.id in self._cancelled:
                     decoding.caller.steps.append(self._end_cancelled(decoding.request.id))
                     self._leave(slot)
-        if len(self._active) == 1 and (guessed := self._guess(self._active[0])):
-            self._verify(self._active[0], guessed)
-            return
         entries, wanted = self._compose()
         if not entries:
             return
-        logits = self._decode(entries)
+        logits = self._decode(entries)  # (wanted, vocabulary)
         if wanted:
             tokens, logprobs = greedy(logits)
-            for row, slot in enumerate(wanted):
-                self._advance(slot, logits[row], int(tokens[row]), float(logprobs[row]))
+            first = 0
+            for slot, guessed in wanted:
+                rows = slice(first, first := first + 1 + len(guessed))
+                self._advance(slot, guessed, logits[rows], tokens[rows], logprobs[rows])
 
     def reset(self) -> None:
         """Forget what the slots hold: something else has used the cache."""
@@ -178,9 +174,7 @@ class Slots:
 
     def _place(self, caller: Caller, request: Request) -> _Slot:
         """Give a request the free slot that spares it most, and note what is left to decode."""
-        if request.adapter != self.adapter:
-            self._backend.use(request.adapter)
-            self.adapter = request.adapter
+        self.use(request.adapter)
         tokens = list(request.tokens)
         free = [slot for slot in self._all if slot.decoding is None]
         slot = max(free, key=lambda slot: self._reusable(slot, request, tokens))
@@ -195,15 +189,12 @@ class Slots:
         del slot.cached[kept:]
         slot.adapter = request.adapter
         caller.active += 1
-        slot.decoding = _Decoding(
+        slot.decoding = Decoding(
             caller,
             request,
-            Sampler(request.sampling),
-            DistinctSegments(request.distinct, request.stop_ids) if request.distinct else None,
+            pending=tokens[kept:],
             room=min(request.max_tokens, self._backend.context - len(tokens)),
-            pending=deque(tokens[kept:]),
-            # Only one sequence alone leaves a decode room for guesses.
-            lookup=PromptLookup(tokens) if self._backend.guesses and request.sampling.temperature == 0 else None,
+            guesses=self._backend.guesses,
         )
         return slot
 
@@ -232,10 +223,9 @@ class Slots:
         """Forget what nobody has read: a prompt that goes on from what was read then finds its beginning."""
         decoding = slot.decoding
         assert decoding is not None
-        unread = len(decoding.held) + sum(step.id == decoding.request.id for step in decoding.caller.steps)
-        if decoding.made > unread:
+        if decoding.made > decoding.unread:
             # The last token that was read is not in the cache: it was to be decoded next.
-            length = len(decoding.request.tokens) + decoding.made - unread - 1
+            length = len(decoding.request.tokens) + decoding.made - decoding.unread - 1
             self._backend.trim(slot.index, length)
             del slot.cached[length:]
 
@@ -253,49 +243,19 @@ class Slots:
             self.reset()  # how much of the batch arrived is not known
             raise
 
-    def _guess(self, slot: _Slot) -> list[int]:
-        """Tokens to try after the next one of a sequence that is decoding alone."""
-        decoding = slot.decoding
-        if decoding is None or decoding.lookup is None or len(decoding.pending) != 1:
-            return []
-        room = min(decoding.room - decoding.made - 1, self._backend.batch - 1)
-        return decoding.lookup.guesses()[: max(0, room)]
+    def _compose(self) -> tuple[list[Entry], list[tuple[_Slot, Sequence[int]]]]:
+        """The next batch, and the slots whose logits it gives, each with the tokens that are guessed for it.
 
-    def _verify(self, slot: _Slot, guessed: list[int]) -> None:
-        """Decode the next token and the guesses after it at once; keep as many as are what is likeliest."""
-        decoding = slot.decoding
-        assert decoding is not None
-        start = len(slot.cached)
-        tokens = [decoding.pending.popleft(), *guessed]
-        logits = self._decode([Entry(slot.index, start + place, token, True) for place, token in enumerate(tokens)])
-        likeliest, logprobs = greedy(logits)
-        for place, token in enumerate(tokens):
-            slot.cached.append(token)
-            held = len(slot.cached)
-            self._advance(slot, logits[place], int(likeliest[place]), float(logprobs[place]))
-            if slot.decoding is None:
-                break
-            right = place < len(guessed) and len(slot.cached) == held and list(decoding.pending) == [guessed[place]]
-            if not right or decoding.request.id in self._cancelled:
-                break
-            decoding.pending.popleft()
-        self._backend.trim(slot.index, len(slot.cached))
-
-    def _compose(self) -> tuple[list[Entry], list[_Slot]]:
-        """The next batch: a token of every decoding slot first, then prompts in the order of arrival."""
-        active = self._active
-        if len(active) == 1 and (decoding := active[0].decoding) and len(decoding.pending) == 1:
-            # One sequence, decoding: most tokens of a person's single question.
-            slot = active[0]
-            entry = Entry(slot.index, len(slot.cached), decoding.pending.popleft(), True)
-            slot.cached.append(entry.token)
-            return [entry], [slot]
+        A token of every decoding slot comes first, then prompts in the order of arrival, then guesses.
+        """
         entries: list[Entry] = []
-        wanted: list[_Slot] = []
+        wanted: list[tuple[_Slot, Sequence[int]]] = []
         room = self._backend.batch
-        for slot in sorted(active, key=lambda slot: len(slot.decoding.pending) > 1 if slot.decoding else False):
+        alone = len(self._active) == 1
+        for slot in sorted(self._active, key=lambda slot: len(slot.decoding.pending) > 1 if slot.decoding else False):
             decoding = slot.decoding
             assert decoding is not None
+            guessed = decoding.guesses(alone=alone)
             count = min(len(decoding.pending), room, self._most_at_once(slot))
             for _ in range(count):
                 token = decoding.pending.popleft()
@@ -304,10 +264,15 @@ class Slots:
                 slot.cached.append(token)
             room -= count
             if count and not decoding.pending:
-                wanted.append(slot)
+                wanted.append((slot, guessed))
+        for place, (slot, guessed) in enumerate(wanted):
+            guessed = guessed[:room]
+            room -= len(guessed)
+            wanted[place] = slot, guessed
+            entries += (Entry(slot.index, at, token, True) for at, token in enumerate(guessed, len(slot.cached)))
         # In the order of the slots, which is the order of the cache: llama.cpp cuts a batch wherever it is left.
         entries.sort(key=lambda entry: entry.slot)
-        wanted.sort(key=lambda slot: slot.index)
+        wanted.sort(key=lambda pair: pair[0].index)
         return entries, wanted
 
     def _most_at_once(self, slot: _Slot) -> int:
@@ -320,37 +285,27 @@ class Slots:
         # An instruction is decoded by itself, so that it is the same whoever decoded it.
         return request.shared - at if request.shared >= LEAST_SHARED and at < request.shared else self._backend.context
 
-    def _advance(self, slot: _Slot, logits: Any, token: int, logprob: float) -> None:
-        """Take a slot's next token, the likeliest one given, and what is inserted; pass on what is certain."""
+    def _advance(self, slot: _Slot, guessed: Sequence[int], logits: Any, tokens: Any, logprobs: Any) -> None:
+        """Take a slot's next token, and those after it for as long as the guesses are right.
+
+        Args:
+            guessed: tokens that were decoded after the last one of the slot.
+            logits: after that one and after each guess, (1 + guesses, vocabulary); the next call is free to change it.
+            tokens, logprobs: the likeliest of each, (1 + guesses,).
+        """
         decoding = slot.decoding
         assert decoding is not None
-        request = decoding.request
-        if not decoding.sampler.greedy:
-            token, logprob = decoding.sampler.choose(logits)
-        if decoding.watch and (rewind := decoding.watch.add(token, logprob, logits)):
-            token, logprob = rewind.token, rewind.logprob
-            del decoding.held[len(decoding.held) - rewind.drop :]
-            decoding.made -= rewind.drop
-            if rewind.drop:
-                if decoding.lookup:
-                    decoding.lookup.drop(rewind.drop)
-                del slot.cached[-rewind.drop :]
-                self._backend.trim(slot.index, len(slot.cached))
-        inserted = request.insert(token) if request.insert else ()
-        finish: Finish | None = None
-        for following, certainty in ((token, logprob), *((one, 0.0) for one in inserted)):
-            if decoding.lookup:
-                decoding.lookup.add(following)
-            decoding.made += 1
-            ended = following in request.stop_ids
-            finish = "stop" if ended else "length" if decoding.made == decoding.room else None
-            decoding.held.append(Step(request.id, following, certainty, finish))
-            if finish:
+        for place in range(1 + len(guessed)):
+            dropped = decoding.take(logits[place], int(tokens[place]), float(logprobs[place]))
+            if dropped:
+                del slot.cached[-dropped:]
+            if decoding.ended or dropped or place == len(guessed) or decoding.request.id in self._cancelled:
                 break
-            decoding.pending.append(following)
-        if finish or not decoding.watch or not decoding.watch.holding:
-            decoding.caller.steps.extend(decoding.held)
-            decoding.held.clear()
-        if finish:
-            self._cancelled.discard(request.id)
+            if list(decoding.pending) != [guessed[place]]:
+                break
+            slot.cached.append(decoding.pending.popleft())
+        if guessed or dropped:
+            self._backend.trim(slot.index, len(slot.cached))
+        if decoding.ended:
+            self._cancelled.discard(decoding.request.id)
             self._leave(slot)

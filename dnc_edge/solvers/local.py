@@ -9,17 +9,16 @@ from typing import Any
 
 from dnc_edge import parse, prompts
 from dnc_edge.calculator import evaluate
-from dnc_edge.engines import GREEDY, Sampling
+from dnc_edge.engines import GREEDY, Observer, Sampling
 from dnc_edge.errors import DncError, SolverCut, SolverError
 from dnc_edge.remote.pricing import Prices
 from dnc_edge.solvers.protocol import History, Mode, Solver, Solving
+from dnc_edge.students.lines import Enough, TextObserver
 from dnc_edge.students.student import Generation, Student
-from dnc_edge.students.tokenizer import Detokenizer, Tokenizer
+from dnc_edge.students.tokenizer import Tokenizer
 from dnc_edge.types import Answer, AnswerDelta, Question
 
 _OPEN_MARK = re.compile(r"<<([^<>=]{1,200})=$")
-# Two brackets, what is between them, and the equals sign.
-_LONGEST_MARK = 203
 _MARKS = re.compile(r"<<[^<>]*>>")
 
 
@@ -71,14 +70,11 @@ class LocalSolver:
         self, question: Question, plan: Sequence[str], *, given: str = "", lead: str = "", one_line: bool = False
     ) -> Solving:
         """Solve, going on from what is `given` already and then `lead`, which belongs to the reply."""
-        generation = self._generation(question, plan, given + lead)
+        generation = self._generation(question, plan, given + lead, one_line=one_line)
         text, shown = lead, ""
         for piece in generation:
             text += piece
-            if one_line and "\n" in text:
-                generation.stop()
-                break
-            visible = _visible(text)
+            visible = _visible(text).rstrip()
             if len(visible) > len(shown):
                 yield AnswerDelta(visible[len(shown) :])
                 shown = visible
@@ -87,14 +83,17 @@ class LocalSolver:
             yield AnswerDelta(answer.text[len(shown) :])
         return answer
 
-    def _generation(self, question: Question, plan: Sequence[str], begun: str) -> Generation:
+    def _generation(self, question: Question, plan: Sequence[str], begun: str, *, one_line: bool = False) -> Generation:
         student = self.student
         tokens = student.prompt("solve", prompts.user_message(question.text, question.context, plan))
+        observers: list[Observer] = [_Calculator(student.tokenizer)]
+        if one_line:
+            observers.append(Enough(student.tokenizer, lambda _: True))
         return student.generate(
             tokens + student.tokenizer.encode(begun),
             max_tokens=student.manifest.roles["solve"].max_tokens,
             sampling=self.sampling,
-            insert=_Calculator(student.tokenizer),
+            observers=observers,
         )
 
     def _answer(self, generation: Generation, plan: Sequence[str], *, given: str = "", lead: str = "") -> Answer:
@@ -129,20 +128,20 @@ class AnsweredSolver:
         return self._answer
 
 
-class _Calculator:
-    """Reads a reply token by token, and gives the result of each calculator mark that it opens."""
+class _Calculator(TextObserver):
+    """Inserts the result of each calculator mark that a reply opens."""
 
     def __init__(self, tokenizer: Tokenizer) -> None:
-        self._tokenizer = tokenizer
-        self._detokenizer = Detokenizer(tokenizer)
-        self._text = ""
+        super().__init__(tokenizer)
+        self._encode = tokenizer.encode
 
-    def __call__(self, token: int) -> Sequence[int]:
-        self._text = (self._text + self._detokenizer.add(token))[-_LONGEST_MARK:]
-        if (mark := _OPEN_MARK.search(self._text)) and (result := _result(mark.group(1))) is not None:
-            self._text = ""
-            return self._tokenizer.encode(f"{result}>>")
-        return ()
+    def add(self, token: int) -> Sequence[int]:
+        super().add(token)
+        if not self.pieces[-1].endswith(b"="):
+            return ()
+        mark = _OPEN_MARK.search(self.text)
+        result = _result(mark[1]) if mark else None
+        return self._encode(f"{result}>>") if result is not None else ()
 
 
 def _lead(plan: Sequence[str], mode: Mode) -> str:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 
-from dnc_edge.engines import GREEDY, Engine, Request, Sampling, Step
+from dnc_edge.engines import GREEDY, Engine, Observer, Request, Sampling, Step
 from dnc_edge.engines.loading import installed, none_installed
 from dnc_edge.engines.protocol import Finish
 from dnc_edge.errors import PromptTooLong, StudentError
+from dnc_edge.students import lines
 from dnc_edge.students import manifest as manifests
+from dnc_edge.students.lines import Enough, References, Repeats
 from dnc_edge.students.manifest import Manifest, WeightFile
 from dnc_edge.students.resolve import resolve
 from dnc_edge.students.tokenizer import Detokenizer, Tokenizer, encode_prompt
@@ -25,7 +27,6 @@ class Generation:
     Attributes:
         text: all text so far. tokens: the decoded ids so far, without the ending one.
         finish: why it ended; "cancelled" after `stop()`; None while it runs.
-        enough: set it to a function of each new piece of text that says whether that will do.
         error: why nothing came of it, where it was decoded together with others.
         logprob: sum over the decoded tokens, the ending one included; mean_logprob divides it.
     """
@@ -37,7 +38,6 @@ class Generation:
         self.text = ""
         self.tokens: list[int] = []
         self.finish: Finish | None = None
-        self.enough: Callable[[str], bool] = lambda _: False
         self.error: PromptTooLong | None = None
         self.logprob = 0.0
         self._steps = 0
@@ -77,7 +77,7 @@ class Generation:
             return ""
         self.logprob += step.logprob
         self._steps += 1
-        if step.finish == "stop":
+        if step.token in self.request.stop_ids:
             return ""
         self.tokens.append(step.token)
         text = self._detokenizer.add(step.token)
@@ -123,10 +123,7 @@ class Student:
         self.weights = weights
         self.engine = engine
         self.tokenizer = tokenizer
-        self._stop_ids = frozenset(tokenizer.control(piece) for piece in manifest.stop)
-        # Where a newline is no single token of its own, lines cannot be told apart by tokens.
-        newline = tokenizer.encode("\n")
-        self._newline = frozenset(newline) if len(newline) == 1 else frozenset()
+        self.stop_ids = frozenset(tokenizer.control(piece) for piece in manifest.stop)
         self._check_probes()
         # What all prompts of a role begin with: two that have nothing else in common tell.
         self._heads = [list(_common(self.prompt(role, "1"), self.prompt(role, "Z"))) for role in self.manifest.roles]
@@ -212,28 +209,37 @@ class Student:
             )
         return encode_prompt(self.tokenizer, self.manifest.roles[role].template, user)
 
+    def plan_observers(self, cap: int, given: str = "") -> tuple[Observer, ...]:
+        """What every plan is decoded with: no repeated line, no reference but to an earlier one, at most `cap` lines.
+
+        Args:
+            cap: most sub-questions to decode.
+            given: sub-questions that the prompt ends with, a line each; references may point to them.
+        """
+        tokenizer = self.tokenizer
+        return (
+            Repeats(tokenizer, self.stop_ids),
+            References(tokenizer, given),
+            Enough(tokenizer, lambda text: len(lines.whole(text, cap)) == cap),
+        )
+
     def generate(
         self,
         tokens: list[int],
         *,
         max_tokens: int,
         sampling: Sampling = GREEDY,
-        distinct_lines: bool = False,
-        insert: Callable[[int], Sequence[int]] | None = None,
+        observers: Sequence[Observer] = (),
     ) -> Generation:
-        """Continue token ids until an end token or `max_tokens`; iterate the result for its text.
-
-        With `distinct_lines` no line is decoded twice; for `insert` see `Request`.
-        """
+        """Continue token ids until an end token, `max_tokens` or an observer's end; iterate the result for its text."""
         request = Request(
             id=f"g{next(_ids)}",
             tokens=tokens,
             max_tokens=max_tokens,
-            stop_ids=self._stop_ids,
+            stop_ids=self.stop_ids,
             sampling=sampling,
-            distinct=self._newline if distinct_lines else frozenset(),
             shared=max((len(head) for head in self._heads if tokens[: len(head)] == head), default=0),
-            insert=insert,
+            observers=observers,
         )
         return Generation(self.engine, self.tokenizer, request)
 
@@ -252,12 +258,9 @@ class Student:
         for step in self.engine.run(requests()):
             generation = running[step.id]
             try:
-                piece = generation.feed(step)
+                generation.feed(step)
             except PromptTooLong as error:
                 generation.error = error
-            else:
-                if not step.finish and piece and generation.enough(piece):
-                    generation.stop()
             if step.finish:
                 generation.end()
                 del running[step.id]
