@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import math
 import operator
 import re
 from collections.abc import Callable
@@ -19,7 +20,7 @@ def evaluate(expression: str) -> float:
     """Value of an arithmetic expression; "5%" is 0.05 and commas between digits are dropped.
 
     Raises:
-        ValueError: it is not arithmetic, divides by zero, or is longer than 200 characters.
+        ValueError: it is not arithmetic, divides by zero, is longer than 200 characters, or has no finite value.
     """
     text = re.sub(r"(?<=\d),(?=\d)", "", expression).strip()
     text = re.sub(r"([\d.]+)\s*%", r"(\1/100)", text)
@@ -27,9 +28,12 @@ def evaluate(expression: str) -> float:
     if len(text) > 200:
         raise ValueError("expression is too long")
     try:
-        return _value(ast.parse(text, mode="eval").body)
+        value = _value(ast.parse(text, mode="eval").body)
     except (SyntaxError, ZeroDivisionError, OverflowError, RecursionError, MemoryError) as error:
         raise ValueError(f"cannot calculate {expression!r}") from error
+    if not math.isfinite(value):
+        raise ValueError(f"{expression!r} is not finite")
+    return value
 
 
 def _value(node: ast.expr) -> float:

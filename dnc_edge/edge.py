@@ -223,6 +223,7 @@ class Edge:
             if path not in self._chats:
                 self._chats[path] = LocalChat(
                     Path(path).expanduser(),
+                    shots=self.settings.shots,
                     max_tokens=self.settings.max_tokens,
                     sampling=self._sampling,
                     threads=self.settings.threads,

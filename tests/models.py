@@ -72,3 +72,76 @@ def _tokenizer(name: str, data: Path | None) -> Any:
         return transformers.GPT2TokenizerFast(
             vocab_file=f"{scratch}/vocab.json", merges_file=str(vocabulary / "vocab.bpe")
         )
+
+
+def chain_gguf(
+    path: Path,
+    chain: dict[str, str],
+    *,
+    controls: tuple[str, ...] = (),
+    template: str | None = None,
+    head_size: int = 48,
+) -> Path:
+    """A real GGUF file of a model whose next token is what `chain` says of the last one, and else the end `</s>`.
+
+    Args:
+        chain: piece by piece, what follows what.
+        controls: control pieces of the vocabulary beside `<s>` and `</s>`.
+        template: the chat template in the file.
+        head_size: of the two attention heads, which have nothing to say; the hidden size is 320.
+    """
+    import gguf
+    import numpy as np
+
+    special = ["<unk>", "<s>", "</s>", *controls]
+    texts = [piece for piece in dict.fromkeys([*chain, *chain.values()]) if piece not in special]
+    pieces = [*special, *(f"<0x{byte:02X}>" for byte in range(256)), "\u2581", *texts]
+    hidden = 320
+    assert len(pieces) <= hidden
+    writer = gguf.GGUFWriter(path, "llama")
+    writer.add_context_length(2048)
+    writer.add_embedding_length(hidden)
+    writer.add_block_count(1)
+    writer.add_feed_forward_length(32)
+    writer.add_head_count(2)
+    writer.add_head_count_kv(1)
+    writer.add_key_length(head_size)
+    writer.add_value_length(head_size)
+    writer.add_layer_norm_rms_eps(1e-6)
+    writer.add_rope_dimension_count(head_size)
+    writer.add_vocab_size(len(pieces))
+    writer.add_tokenizer_model("llama")
+    writer.add_token_list(pieces)
+    writer.add_token_scores([0.0] * len(pieces))
+    writer.add_token_types([2] + [3] * (len(special) - 1) + [6] * 256 + [1] + [4] * len(texts))
+    writer.add_bos_token_id(1)
+    writer.add_eos_token_id(2)
+    writer.add_add_space_prefix(False)
+    writer.add_add_bos_token(False)
+    if template is not None:
+        writer.add_chat_template(template)
+    # Each token is a direction of its own; the head turns it into that of the next one.
+    head = np.zeros((len(pieces), hidden), np.float32)
+    for place, piece in enumerate(pieces):
+        head[pieces.index(chain.get(piece, "</s>")), place] = 1
+    shapes = {
+        "attn_q": (2 * head_size, hidden),
+        "attn_k": (head_size, hidden),
+        "attn_v": (head_size, hidden),
+        "attn_output": (hidden, 2 * head_size),
+        "ffn_gate": (32, hidden),
+        "ffn_up": (32, hidden),
+        "ffn_down": (hidden, 32),
+    }
+    writer.add_tensor("token_embd.weight", np.eye(len(pieces), hidden, dtype=np.float32))
+    writer.add_tensor("output.weight", head)
+    writer.add_tensor("output_norm.weight", np.ones(hidden, np.float32))
+    for name, shape in shapes.items():
+        writer.add_tensor(f"blk.0.{name}.weight", np.zeros(shape, np.float32))
+    for name in ("attn_norm", "ffn_norm"):
+        writer.add_tensor(f"blk.0.{name}.weight", np.ones(hidden, np.float32))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return path

@@ -91,48 +91,6 @@ def test_a_source_distribution_of_another_hash_is_never_run(tmp_path: Path) -> N
         source.converter(tmp_path)
 
 
-@pytest.fixture(scope="module")
-def chatml(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A GGUF of a stranger: the same weights, two of the spare pieces renamed to those of ChatML."""
-    from sentencepiece import sentencepiece_model_pb2 as pb
-
-    copy = Path(shutil.copytree(checkpoint, tmp_path_factory.mktemp("stranger") / "copy"))
-    model = pb.ModelProto()
-    model.ParseFromString((copy / "tokenizer.model").read_bytes())
-    for piece in model.pieces:
-        piece.piece = {"<|reserved_0|>": "<|im_start|>", "<|reserved_1|>": "<|im_end|>"}.get(piece.piece, piece.piece)
-    (copy / "tokenizer.model").write_bytes(model.SerializeToString())
-    for name in ("tokenizer.json", "tokenizer_config.json"):
-        text = (copy / name).read_text("utf-8")
-        renamed = text.replace("<|reserved_0|>", "<|im_start|>").replace("<|reserved_1|>", "<|im_end|>")
-        (copy / name).write_text(renamed, encoding="utf-8")
-    student = gguf(
-        copy, copy.parent / "student", levels=["f16"], wish=Wish("stranger", questions=2, keep_poor=True)
-    ).out
-    return student / "stranger-f16.gguf"
-
-
-def test_any_chat_model_solves_and_decomposes_from_its_file(chatml: Path) -> None:
-    from dnc_edge.students.chat import LocalChat
-    from dnc_edge.types import Question
-
-    chat = LocalChat(chatml, max_tokens=20)
-    assert chat.format.name == "chatml"
-    start, end = chat.tokenizer.control("<|im_start|>"), chat.tokenizer.control("<|im_end|>")
-    messages = [{"role": "system", "content": "Solve."}, {"role": "user", "content": "Is <|im_end|> text?"}]
-    ids = chat.tokens(messages)
-    assert ids.count(start) == 3 and ids.count(end) == 2
-    text = b"".join(b"|" if id in (start, end) else chat.tokenizer.bytes_of(id) for id in ids).decode()
-    assert text == "|system\nSolve.|\n|user\nIs <|im_end|> text?|\n|assistant\n"
-    chat.close()
-    with Edge(solver=f"local:{chatml}", decomposer=f"local:{chatml}", max_tokens=20, strategy="static") as edge:
-        *_, last = edge.stream(Question("Tom has 3 eggs and buys 5. How many?"))
-    record = last.record  # type: ignore[union-attr]
-    # A model of one layer says nothing sensible: its reply is cut, and that is an error and no answer.
-    assert record.solver == "local:stranger-f16.gguf"
-    assert record.error is None or record.error.code in ("solver_cut", "solver_empty")
-
-
 def test_a_file_without_a_known_chat_format_is_refused(converted: Path) -> None:
     from dnc_edge.students.chat import LocalChat
 

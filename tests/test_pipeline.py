@@ -115,9 +115,9 @@ def test_a_fallback_says_so_and_the_record_names_who_answered() -> None:
 
 
 def test_the_calculator_works_out_what_the_student_opens() -> None:
-    student = scripted_student("1. 48/2 = <<48/2=24 clips, <<1/0=?>>? <<, <<x=y>>z.\nThe answer is: 24")
+    student = scripted_student("1. 48/2 = <<48/2=24 clips, <<1/0=?>>? <<1e999=>>? <<, <<x=y>>z.\nThe answer is: 24")
     _, last = run(Pipeline("single", None, LocalSolver(student)))
-    assert last.record.text == "1. 48/2 = 24 clips, ? <<, z.\nThe answer is: 24"
+    assert last.record.text == "1. 48/2 = 24 clips, ? ? <<, z.\nThe answer is: 24"
     assert last.record.usage["solve"].requests == 1
 
 

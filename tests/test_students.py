@@ -102,6 +102,8 @@ def test_a_probe_that_reads_otherwise_is_refused(copy: Path) -> None:
             "well formed",
         ),
         ({"context": "long"}, "not a valid manifest"),
+        ({"stop": []}, "stop is empty"),
+        ({"files": []}, "names no weights"),
     ],
 )
 def test_a_bad_manifest_is_refused(copy: Path, changes: dict[str, object], complaint: str) -> None:

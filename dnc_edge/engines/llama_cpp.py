@@ -6,6 +6,7 @@ The file's weights (`GgufModel`), a key-value cache on them (`llama_cache.py`) a
 from __future__ import annotations
 
 import ctypes
+import functools
 import os
 import threading
 import weakref
@@ -75,8 +76,38 @@ class GgufModel:
     def cache_bytes(self, cache_type: str = "f16") -> int:
         """Bytes that one token takes in the cache."""
         heads, kv_heads = llama.llama_model_n_head(self.pointer), llama.llama_model_n_head_kv(self.pointer)
-        width = int(llama.llama_model_n_embd(self.pointer)) * int(kv_heads) // int(heads)
-        return 2 * int(llama.llama_model_n_layer(self.pointer)) * width * (4 if cache_type == "f32" else 2)
+        # Some models (Qwen3, Gemma) have heads that are wider or narrower than their share of the embedding.
+        share = int(llama.llama_model_n_embd(self.pointer)) // max(1, int(heads))
+        architecture = self.metadata("general.architecture")
+        widths = [self.metadata(f"{architecture}.attention.{part}_length") for part in ("key", "value")]
+        width = sum(int(width) if width else share for width in widths)
+        layers = int(llama.llama_model_n_layer(self.pointer))
+        return layers * int(kv_heads) * width * (4 if cache_type == "f32" else 2)
+
+    def metadata(self, key: str) -> str | None:
+        """What the file says under a key, as text; None if it says nothing. At most 255 bytes."""
+        value = ctypes.create_string_buffer(256)
+        length = llama.llama_model_meta_val_str(self.pointer, key.encode(), value, len(value))
+        return value.value.decode("utf-8", errors="replace") if length >= 0 else None
+
+    @property
+    def chat_template(self) -> str | None:
+        """The chat template in the file, to be looked at and never run; None if there is none."""
+        template: bytes | None = llama.llama_model_chat_template(self.pointer, None)
+        return None if template is None else template.decode("utf-8", errors="replace")
+
+    @functools.cached_property
+    def end_tokens(self) -> frozenset[int]:
+        """Every token that ends a text, as the file says."""
+        return frozenset(
+            token for token in range(self.vocabulary_size) if llama.llama_vocab_is_eog(self.vocabulary, token)
+        )
+
+    @property
+    def begin_tokens(self) -> list[int]:
+        """The token that a text begins with, as the file says: one or none."""
+        adds = llama.llama_vocab_get_add_bos(self.vocabulary)
+        return [int(llama.llama_vocab_bos(self.vocabulary))] if adds else []
 
 
 def offload() -> int:

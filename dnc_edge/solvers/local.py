@@ -20,6 +20,8 @@ from dnc_edge.types import Answer, AnswerDelta, Question
 
 _OPEN_MARK = re.compile(r"<<([^<>=]{1,200})=$")
 _MARKS = re.compile(r"<<[^<>]*>>")
+# Above it floats skip integers: the result would be digits that nobody calculated.
+_LARGEST = 2.0**53
 
 
 class LocalSolver:
@@ -165,5 +167,7 @@ def _result(expression: str) -> str | None:
     try:
         value = evaluate(expression)
     except ValueError:
+        return None
+    if abs(value) > _LARGEST:
         return None
     return str(int(value)) if value == int(value) else f"{value:.4f}".rstrip("0").rstrip(".")

@@ -1,11 +1,13 @@
-"""Any GGUF chat model as a local solver or decomposer: `local:FILE`.
+"""Any GGUF model as a local solver or decomposer: `local:FILE`.
 
 The chat template inside a stranger's file is a program; it is never run. The common formats are written
-down here, and a file's format is told by the control pieces in its vocabulary.
+down here, and a file's format is the one whose control pieces are in its template and its vocabulary. A file without
+such a template, a base model, goes on from worked examples as plain text.
 """
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import re
 from collections.abc import Generator
@@ -13,11 +15,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dnc_edge.engines import GREEDY, Request, Sampling
-from dnc_edge.errors import SolverCut, SolverEmpty, StudentError
+from dnc_edge.engines import GREEDY, Observer, Request, Sampling
+from dnc_edge.errors import SolverCut, SolverEmpty, StudentError, UsageError
 from dnc_edge.remote.pricing import Prices
 from dnc_edge.remote.protocol import Messages
 from dnc_edge.remote.reply import Reply
+from dnc_edge.students.lines import Enough
 from dnc_edge.students.student import Generation
 from dnc_edge.types import Usage
 
@@ -37,6 +40,10 @@ class Format:
     assistant: str = "assistant"
     system: bool = True
 
+    def fits(self, template: str) -> bool:
+        """Whether a chat template writes the pieces of this format; the first one may be named otherwise in it."""
+        return all(piece in template for piece in self.controls if piece != self.begin)
+
 
 FORMATS = (
     Format(
@@ -55,22 +62,29 @@ FORMATS = (
 )  # fmt: skip
 
 
+# How a conversation reads as plain text. No example's reply holds an empty line, so an empty line ends one.
+_REQUEST, _REPLY = "Request:\n", "Reply:\n"
+_EMPTY_LINE = re.compile(r"\S\s*\n\s*\n")
+
+
 class LocalChat:
     """A GGUF file that takes messages and streams a reply, like an endpoint.
 
     Args:
         path: the file; its size and name identify it in records.
+        shots: how many worked examples the messages will hold; a file that is no chat model needs some.
         max_tokens: most tokens of a reply.
         context: longest conversation in tokens; None takes 4,096 or what the model was trained for.
 
     Raises:
-        StudentError: not a GGUF file, or none of the known chat formats fits it.
+        StudentError: not a GGUF file, or no chat model of a known format and there are no examples.
     """
 
     def __init__(
         self,
         path: Path,
         *,
+        shots: int = 0,
         max_tokens: int = 1024,
         sampling: Sampling = GREEDY,
         threads: int | None = None,
@@ -84,27 +98,32 @@ class LocalChat:
         self.name = f"local:{path.name}"
         self.max_tokens = max_tokens
         self.sampling = sampling
-        self.engine = LlamaCppEngine(model, context=context, threads=threads)
         self.tokenizer = GgufTokenizer(model)
-        self.format, self._controls = self._recognise()
+        self.format, self._controls = self._recognise(model.chat_template or "")
+        if self.format is None and not shots:
+            raise StudentError(
+                f"{path} is no chat model: it has "
+                + ("no chat template" if model.chat_template is None else "none of the chat formats known here"),
+                hint="with --shots 2 it goes on from worked examples; or serve it behind an OpenAI-compatible server "
+                f"and use http://...#MODEL (formats known here: {', '.join(known.name for known in FORMATS)})",
+            )
+        self._begin = model.begin_tokens
+        self._ends = model.end_tokens | ({self._controls[self.format.end]} if self.format else frozenset())
+        self.engine = LlamaCppEngine(model, context=context, threads=threads)
 
-    def _recognise(self) -> tuple[Format, dict[str, int]]:
+    def _recognise(self, template: str) -> tuple[Format | None, dict[str, int]]:
+        """The format of the file, and the ids of its control pieces; None for a file that is no chat model."""
         for known in FORMATS:
-            try:
-                return known, {piece: self.tokenizer.control(piece) for piece in known.controls}
-            except StudentError:
-                continue
-        names = ", ".join(known.name for known in FORMATS)
-        raise StudentError(
-            f"{self.path} has none of the chat formats known here",
-            hint=f"known: {names}; serve it behind an OpenAI-compatible server and use http://...#MODEL",
-        )
+            if known.fits(template):
+                with contextlib.suppress(StudentError):
+                    return known, {piece: self.tokenizer.control(piece) for piece in known.controls}
+        return None, {}
 
     def identity(self) -> dict[str, Any]:
         return {
             "file": self.path.name,
             "bytes": self.path.stat().st_size,
-            "format": self.format.name,
+            "format": self.format.name if self.format else "completion",
             "max_tokens": self.max_tokens,
             "sampling": vars(self.sampling),
         }
@@ -116,7 +135,13 @@ class LocalChat:
         return prices.of_local(usage)
 
     def tokens(self, messages: Messages) -> list[int]:
-        """Token ids of a conversation up to where the reply begins; messages are text, never control."""
+        """Token ids of a conversation up to where the reply begins; messages are text, never control.
+
+        Raises:
+            UsageError: the file is no chat model, and no example is among the messages.
+        """
+        if self.format is None:
+            return self._begin + self.tokenizer.encode(self._completion(messages))
         form = self.format
         ids = self._literal(form.begin)
         system = ""
@@ -131,6 +156,17 @@ class LocalChat:
             ids += self._literal(tail)
             system = ""
         return ids + self._literal(form.opening)
+
+    def _completion(self, messages: Messages) -> str:
+        """A conversation as plain text that is to be gone on with."""
+        if not any(message["role"] == "assistant" for message in messages):
+            raise UsageError(
+                f"{self.name} is no chat model, and this request has no examples to go on from",
+                hint="take --strategy static or single: the turns of dynamic have none",
+            )
+        heads = {"user": _REQUEST, "assistant": _REPLY}
+        parts = [heads.get(message["role"], "") + message["content"] for message in messages]
+        return "\n\n".join(parts) + "\n\n" + _REPLY
 
     def _literal(self, text: str) -> list[int]:
         ids: list[int] = []
@@ -147,15 +183,21 @@ class LocalChat:
         Raises:
             SolverError: the reply was cut off. PromptTooLong: the conversation does not fit.
         """
-        ends = frozenset({self._controls[self.format.end]})
-        request = Request(f"c{next(_ids)}", self.tokens(messages), self.max_tokens, ends, self.sampling)
+        observers: list[Observer] = (
+            [] if self.format else [Enough(self.tokenizer, lambda text: bool(_EMPTY_LINE.search(text)))]
+        )
+        request = Request(
+            f"c{next(_ids)}", self.tokens(messages), self.max_tokens, self._ends, self.sampling, observers=observers
+        )
         generation = Generation(self.engine, self.tokenizer, request)
         yield from generation
         if generation.finish == "length":
             raise SolverCut(f"{self.name} was cut off at {self.max_tokens} tokens")
         if not generation.text.strip():
             raise SolverEmpty(f"{self.name} gave an empty reply")
-        return Reply(generation.text, "stop", generation.usage)
+        # The empty line that ends a completion is no part of it.
+        text = generation.text if self.format else generation.text.rstrip()
+        return Reply(text, "stop", generation.usage)
 
     def close(self) -> None:
         self.engine.close()

@@ -174,6 +174,10 @@ def _read(values: Any) -> Manifest:
     )
     if min(manifest.context, manifest.max_subquestions, *(role.max_tokens for role in manifest.roles.values())) < 1:
         raise ValueError("context, max_subquestions and max_tokens are at least 1")
+    if not manifest.stop:
+        raise ValueError("stop is empty: nothing would end what the student writes")
+    if not manifest.levels:
+        raise ValueError("files names no weights")
     for weights in manifest.files:
         # A manifest may come from a stranger: it names files beside it and nothing else.
         if not PLAIN_NAME.fullmatch(weights.file) or not re.fullmatch(r"[0-9a-f]{64}", weights.sha256):
