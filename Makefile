@@ -17,6 +17,7 @@ test-long: .venv/dev.stamp
 bench: .venv/dev.stamp
 	$(BIN)/dnc-edge bench overhead --out bench/results/overhead.json
 	$(BIN)/dnc-edge bench batch --out bench/results/batch.json
+	$(BIN)/dnc-edge bench engines --out bench/results/engines.json
 	$(BIN)/dnc-edge bench speed --out bench/results/speed.json
 	$(BIN)/dnc-edge bench plans --out bench/results/plans.json
 	$(BIN)/dnc-edge bench student --out bench/results/student.json

@@ -173,6 +173,27 @@ def speed(
 
 
 @app.command()
+def engines(
+    student: options.Student = None,
+    threads: options.Threads = None,
+    questions: Annotated[int, typer.Option(help="Real questions to turn into plans.", min=2)] = 200,
+    repeat: Annotated[int, typer.Option(help="Measurements of each figure.", min=1)] = 5,
+    busy: Busy = False,
+    out: Out = None,
+    json: options.Json = False,
+) -> None:
+    """Measure the installed engines side by side: first answer, plans/s, memory."""
+    from dnc_edge.bench import engines as bench
+
+    result = bench.engines(student, threads=threads, questions=questions, repeat=repeat, busy=busy, say=output.note)
+    _keep(result, out)
+    if json:
+        output.print_json(result)
+    else:
+        output.print_text(bench.table(result))
+
+
+@app.command()
 def batch(
     questions: Annotated[int, typer.Option(help="Questions of GSM8K test, for speed.", min=16)] = 1000,
     many: Annotated[int, typer.Option(help="Short questions, for memory.", min=40)] = 20_000,
