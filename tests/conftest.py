@@ -13,6 +13,10 @@ from hypothesis import settings
 
 from dnc_edge.students.student import Student
 
+# One thread for small products of matrices, here and in the processes that tests start: on a machine that does something
+# else, too, two wait for each other's time slices, a hundred times as long as the product takes.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 # A slow machine is no failure: nothing here is timed.
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
