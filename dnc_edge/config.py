@@ -41,6 +41,10 @@ class Settings:
     seed: int = field(default=0, metadata={"help": "seed of local sampling"})
     max_tokens: int = field(default=1024, metadata={"help": "most output tokens of a remote reply"})
     timeout: float = field(default=300.0, metadata={"help": "seconds a remote reply may take"})
+    patience: float = field(default=60.0, metadata={"help": "longest wait in seconds that a server may ask for"})
+    instruction: str = field(
+        default="system", metadata={"help": "system, or user: before the question, for models without a system role"}
+    )
     engine: str | None = field(default=None, metadata={"help": "llama.cpp or onnxruntime"})
     threads: int | None = field(default=None, metadata={"help": "compute threads of the local engine"})
     fallback: str | None = field(default=None, metadata={"help": "local: answer locally when the solver fails"})
@@ -88,10 +92,11 @@ _CHOICES = {
     "mode": ("cot", "direct"),
     "fallback": ("local",),
     "engine": ("llama.cpp", "onnxruntime"),
+    "instruction": ("system", "user"),
 }
 _RANGES: dict[str, tuple[float, float]] = {
     "temperature": (0, 10), "top_p": (1e-6, 1), "max_subquestions": (1, 50), "threads": (1, 1024),
-    "max_tokens": (1, 1_000_000), "shots": (0, 2), "timeout": (0.001, 86_400),
+    "max_tokens": (1, 1_000_000), "shots": (0, 2), "timeout": (0.001, 86_400), "patience": (0, 86_400 * 7),
 }  # fmt: skip
 
 

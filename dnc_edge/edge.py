@@ -5,13 +5,13 @@ from __future__ import annotations
 import contextlib
 import functools
 import threading
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dnc_edge.config import Settings, load
 from dnc_edge.engines.protocol import Sampling
-from dnc_edge.errors import InputError, UsageError
+from dnc_edge.errors import InputError
 from dnc_edge.remote.pricing import Prices
 from dnc_edge.types import Event, Finished, Question, Record
 
@@ -41,6 +41,7 @@ class Edge:
         slots: sequences that a local student decodes at once.
         gate: what every remote request must pass, for runs of many.
         store: where complete remote replies are kept and looked up.
+        tell: called with a line whenever a server makes us wait.
         **flags: single settings, over all other sources.
 
     Raises:
@@ -56,12 +57,13 @@ class Edge:
         slots: int = 1,
         gate: Gate | None = None,
         store: Store | None = None,
+        tell: Callable[[str], None] = lambda _: None,
         **flags: Any,
     ) -> None:
         self.settings = settings or load(flags)
         self.prices = prices or Prices()
         self.solver_options = dict(solver_options or {})
-        self.slots, self.gate, self.store = slots, gate, store
+        self.slots, self.gate, self.store, self.tell = slots, gate, store, tell
         self._students: dict[str | None, Student] = {}
         self._chats: dict[str, LocalChat] = {}
         self._lock = threading.Lock()
@@ -117,7 +119,7 @@ class Edge:
             strategy = "single"
         solver = self.solver if solve else None
         if solver and not solver.small:
-            # The SDK's import and the TLS set-up run while the student loads and decodes.
+            # The import of the HTTP library and the TLS set-up run while the student loads and decodes.
             threading.Thread(target=_quietly, args=(solver.prepare,), daemon=True).start()
         return Pipeline(
             # Settings are checked against these choices when they are merged.
@@ -130,51 +132,17 @@ class Edge:
 
     @functools.cached_property
     def decomposer(self) -> Decomposer:
-        from dnc_edge import decomposers
+        """The decomposer of the settings. Raises UsageError if there is no such kind."""
+        from dnc_edge import models
 
-        spec = self.settings.decomposer or f"student:{self.settings.student or ''}"
-        kind, _, rest = spec.partition(":")
-        cap = self.settings.max_subquestions
-        if kind == "student":
-            return decomposers.StudentDecomposer(
-                self.student(rest or self.settings.student), cap=cap, sampling=self._sampling, prices=self.prices
-            )
-        if kind == "recorded" and rest:
-            return decomposers.recorded(Path(rest))
-        if spec == "trivial":
-            return decomposers.trivial()
-        if spec == "gold":
-            from dnc_edge.tasks import gsm8k
-
-            return decomposers.gold({problem.question: problem.plan or () for problem in gsm8k.load()})
-        if kind in ("openai", "http", "https") or (kind == "local" and rest.endswith(".gguf")):
-            chat = self._local_chat(rest) if kind == "local" else self._endpoint(spec, {})
-            return decomposers.ChatDecomposer(chat, cap=cap or 10, shots=self.settings.shots, prices=self.prices)
-        raise UsageError(
-            f"unknown decomposer {spec!r}",
-            hint="choose from: student:NAME, openai:MODEL, http://host:port/v1#MODEL, local:FILE.gguf, recorded:FILE, "
-            "gold, trivial, none",
-        )
+        return models.decomposer(self.settings.decomposer or "student", self)
 
     @functools.cached_property
     def solver(self) -> Solver:
-        from dnc_edge.solvers import ChatSolver, FallbackSolver
+        """The solver of the settings. Raises UsageError if there is no such kind."""
+        from dnc_edge import models
 
-        spec = self.settings.solver
-        kind, _, rest = spec.partition(":")
-        if kind == "local" and rest.endswith(".gguf"):
-            return ChatSolver(self._local_chat(rest), self.prices, shots=self.settings.shots)
-        if kind == "local":
-            return self._local_solver(rest or self.settings.student)
-        if kind not in ("openai", "http", "https"):
-            raise UsageError(
-                f"unknown solver {spec!r}",
-                hint="choose from: openai:MODEL, http://host:port/v1#MODEL, local, local:STUDENT, local:FILE.gguf",
-            )
-        remote = ChatSolver(self._endpoint(spec, self.solver_options), self.prices, shots=self.settings.shots)
-        if self.settings.fallback:
-            return FallbackSolver(remote, lambda: self._local_solver(self.settings.student))
-        return remote
+        return models.solver(self.settings.solver, self)
 
     def student(self, name: str | None = None) -> Student:
         """A local student, loaded once; None is the one of the settings."""
@@ -208,15 +176,12 @@ class Edge:
         self.close()
 
     @property
-    def _sampling(self) -> Sampling:
+    def sampling(self) -> Sampling:
+        """How local models choose among tokens."""
         return Sampling(self.settings.temperature, self.settings.top_p, self.settings.seed)
 
-    def _local_solver(self, name: str | None) -> Solver:
-        from dnc_edge.solvers import LocalSolver
-
-        return LocalSolver(self.student(name), sampling=self._sampling, prices=self.prices)
-
-    def _local_chat(self, path: str) -> Chat:
+    def local_chat(self, path: str) -> Chat:
+        """A GGUF chat model, loaded once."""
         from dnc_edge.students.chat import LocalChat
 
         with self._lock:
@@ -225,25 +190,39 @@ class Edge:
                     Path(path).expanduser(),
                     shots=self.settings.shots,
                     max_tokens=self.settings.max_tokens,
-                    sampling=self._sampling,
+                    sampling=self.sampling,
                     threads=self.settings.threads,
                 )
             return self._chats[path]
 
-    def _endpoint(self, spec: str, options: Mapping[str, Any]) -> Any:
-        from dnc_edge.remote.endpoint import Deadlines, Endpoint
+    def endpoint(self, model: str, base_url: str | None = None, options: Mapping[str, Any] | None = None) -> Chat:
+        """A remote model with this edge's deadlines, gate and store.
+
+        Args:
+            model: its name there.
+            base_url: None is OpenAI.
+            options: fields merged into its requests.
+
+        Raises:
+            UsageError: the address is none.
+        """
+        from dnc_edge.remote.endpoint import Endpoint
         from dnc_edge.remote.retry import Retry
+        from dnc_edge.remote.transport import Deadlines
 
         settings = self.settings
-        # Of many requests each can wait longer than a person would.
-        retry = Retry(attempts=8, longest=30.0) if self.gate else Retry()
-        endpoint = Endpoint.parse(
-            spec,
-            retry=retry,
+        patience = settings.patience
+        endpoint = Endpoint(
+            model,
+            base_url,
+            # Of many requests each can wait longer than a person would.
+            retry=Retry(attempts=8, longest=30.0, patience=patience) if self.gate else Retry(patience=patience),
             gate=self.gate,
             max_tokens=settings.max_tokens,
             temperature=settings.temperature,
-            options=options,
+            options=options or {},
+            instruction=settings.instruction,
+            tell=self.tell,
             deadlines=Deadlines(read=min(60.0, settings.timeout), total=settings.timeout),
         )
         if self.store is None:

@@ -28,6 +28,7 @@
         SolverNotFound                there is no such model or path (HTTP 404)
         SolverDown                    the server failed many times in a row
       BudgetReached         exit 6    the next request could exceed the cost cap
+      Unexpected            exit 1    a bug, or a library's error that nobody foresaw; `__cause__` is the original
       RecordsFailed         exit 7    a batch ended with failed records
 
 `KeyboardInterrupt` ends a command with exit code 130; anything else is a bug.
@@ -174,6 +175,7 @@ class SolverBrokenReply(SolverError):
 class SolverConnection(SolverError):
     default_code = "solver_connection"
     retryable = True
+    charged = False
 
 
 class SolverTimeout(SolverError):
@@ -230,6 +232,10 @@ class BudgetReached(DncError):
     exit_code = 6
     default_code = "budget"
     fatal = True
+
+
+class Unexpected(DncError):
+    default_code = "unexpected"
 
 
 class RecordsFailed(DncError):

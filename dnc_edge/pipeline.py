@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from dnc_edge import prompts
-from dnc_edge.errors import DncError
+from dnc_edge.errors import DncError, Unexpected
 from dnc_edge.remote.pricing import Prices
 from dnc_edge.types import Answer, AnswerDelta, Event, Finished, Plan, Question, Record, Usage, record_key
 
@@ -77,11 +77,11 @@ class Pipeline:
                 yield from self._dynamic(question, partial)
             else:
                 yield from self._static(question, plan, partial)
-        except DncError as raised:
-            raised.stage = raised.stage or partial.stage
-            error = raised
-            if raised.usage is not None:
-                partial.spend(raised.stage or "solve", raised.usage)
+        except Exception as raised:
+            error = raised if isinstance(raised, DncError) else _unexpected(raised)
+            error.stage = error.stage or partial.stage
+            if error.usage is not None:
+                partial.spend(error.stage or "solve", error.usage)
         # A stage that was decoded together with others took its own time before.
         seconds = max(time.perf_counter() - started, sum(usage.seconds for usage in partial.usage.values()))
         record = replace(partial.record, usage=partial.usage, seconds=seconds)
@@ -178,6 +178,14 @@ class _Partial:
 
     def spend(self, stage: str, usage: Usage) -> None:
         self.usage[stage] = self.usage[stage] + usage if stage in self.usage else usage
+
+
+def _unexpected(raised: Exception) -> Unexpected:
+    """Of a thousand questions one that meets a bug must not take the others along."""
+    said = " ".join(str(raised).split())[:200]
+    error = Unexpected(f"unexpected {type(raised).__name__}: {said}", hint="this is a bug; please report it")
+    error.__cause__ = raised
+    return error
 
 
 def question_id(question: Question) -> str:

@@ -27,7 +27,7 @@ def write_questions(path: Path, asked: list[Question]) -> Path:
 
 
 def read_records(path: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+    return [json.loads(line) for line in path.read_text("utf-8").split("\n") if line]
 
 
 def command(*arguments: str | Path, **settings: Any) -> subprocess.CompletedProcess[str]:

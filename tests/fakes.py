@@ -7,6 +7,7 @@ from typing import Any
 
 from dnc_edge.engines import Request, Step
 from dnc_edge.errors import SolverServerError
+from dnc_edge.remote.protocol import Chat
 from dnc_edge.solvers.protocol import History, Mode, Solving
 from dnc_edge.students.manifest import Manifest, Role, WeightFile
 from dnc_edge.students.student import Student
@@ -91,6 +92,8 @@ class ScriptedSolver:
 
     name = "scripted"
     small = False
+    chat: Chat | None = None
+    shots: int = 0
 
     def __init__(self, *replies: str | None) -> None:
         self.replies = list(replies)

@@ -67,6 +67,7 @@ class Misbehaving(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.script = list(script)
         self.retry_after = retry_after
+        self.told = "told to fail"
         self.requests: list[dict[str, Any]] = []
         self.headers: list[dict[str, str]] = []
 
@@ -139,7 +140,7 @@ class _Handler(BaseHTTPRequestHandler):
     def chat(self, behaviour: str | int) -> None:
         if isinstance(behaviour, int):
             extra = {"Retry-After": self.server.retry_after} if self.server.retry_after else {}
-            self._send(behaviour, "application/json", json.dumps({"error": {"message": "told to fail"}}), extra)
+            self._send(behaviour, "application/json", json.dumps({"error": {"message": self.server.told}}), extra)
         elif behaviour == "html":
             self._send(200, "text/html", "<html><body>Welcome to the login page</body></html>")
         elif behaviour == "json":

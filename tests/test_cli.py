@@ -263,7 +263,7 @@ def test_help_loads_nothing_heavy_and_starts_fast() -> None:
         "import sys; sys.argv = ['dnc-edge', '--help']\n"
         "from dnc_edge.cli.main import main\n"
         "try: main()\nexcept SystemExit: pass\n"
-        "heavy = {'llama_cpp', 'onnxruntime', 'openai', 'numpy', 'torch', 'transformers', 'genai_prices', 'platformdirs'}\n"
+        "heavy = {'llama_cpp', 'onnxruntime', 'httpx2', 'numpy', 'torch', 'transformers', 'genai_prices', 'platformdirs'}\n"
         "print(sorted(heavy & set(sys.modules)), file=sys.stderr)"
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from dnc_edge.errors import SolverError, UsageError
-from dnc_edge.remote.endpoint import Deadlines, Endpoint
+from dnc_edge.errors import SolverError
+from dnc_edge.remote.endpoint import Endpoint
 from dnc_edge.remote.pricing import Prices
 from dnc_edge.remote.reply import Reply
 from dnc_edge.remote.retry import Retry
+from dnc_edge.remote.transport import Deadlines
 from dnc_edge.streams import mapped, result_of
 from dnc_edge.types import Usage
 from tests.servers import Misbehaving
@@ -33,7 +33,7 @@ class Clock:
 
 def endpoint(server: Misbehaving, clock: Clock | None = None, **settings: Any) -> Endpoint:
     retry = Retry(sleep=(clock or Clock()).sleep, rng=random.Random(0))
-    settings.setdefault("deadlines", Deadlines(connect=2, read=0.5, total=2))
+    settings.setdefault("deadlines", Deadlines(connect=2, read=0.5, total=8))
     return Endpoint("m", server.address, retry=retry, **settings)
 
 
@@ -132,7 +132,7 @@ def test_a_refused_connection_is_one_clear_line() -> None:
 
 
 def test_no_key_is_asked_for_until_a_request_is_due(monkeypatch: pytest.MonkeyPatch) -> None:
-    remote = Endpoint.parse("openai:gpt-4o-mini")
+    remote = Endpoint("gpt-4o-mini")
     assert remote.identity()["model"] == "gpt-4o-mini"
     with pytest.raises(SolverError, match="OPENAI_API_KEY is not set"):
         next(remote.stream(MESSAGES))
@@ -148,32 +148,27 @@ def test_the_openai_key_never_goes_to_another_address(monkeypatch: pytest.Monkey
         assert server.headers[-1]["authorization"] == "Bearer for-this-server"
 
 
-@pytest.mark.parametrize("spec", ["gpt-4o", "openai:", "http://host:1/v1", "ftp://x#m", ""])
-def test_a_spec_that_names_no_model_is_refused(spec: str) -> None:
-    with pytest.raises(UsageError):
-        Endpoint.parse(spec)
-
-
 @pytest.mark.parametrize(
     ("attempt", "retryable", "retry_after", "pause"),
     [(1, True, None, 0.5), (2, True, None, 1.0), (3, True, None, 2.0), (4, True, None, None), (1, False, None, None),
-     (1, True, 3.0, 3.0), (1, True, 61.0, None), (1, True, -5.0, 0.0)],
+     (1, True, 3.0, 3.0), (1, True, 61.0, None), (1, True, 0.0, 0.0)],
 )  # fmt: skip
 def test_the_policy_doubles_its_pauses_and_gives_up(
     attempt: int, retryable: bool, retry_after: float | None, pause: float | None
 ) -> None:
     error = SolverError("x", retryable=retryable)
-    policy: Callable[..., float | None] = Retry(jitter=0).pause
-    assert policy(attempt, error, retry_after) == pause
+    error.retry_after = retry_after
+    assert Retry(jitter=0).pause(attempt, error) == pause
 
 
 def test_a_proxy_in_openai_base_url_is_another_address_with_no_known_price(monkeypatch: pytest.MonkeyPatch) -> None:
-    remote, usage = Endpoint.parse("openai:gpt-4o-mini"), Usage(requests=1, input_tokens=1000, output_tokens=100)
+    remote, usage = Endpoint("gpt-4o-mini"), Usage(requests=1, input_tokens=1000, output_tokens=100)
     direct = remote.identity()
     assert remote.cost(usage, Prices()) == pytest.approx((1000 * 0.15 + 100 * 0.6) / 1e6)
     assert remote.cost(replace(usage, cached_tokens=800), Prices()) < remote.cost(usage, Prices())  # type: ignore[operator]
     monkeypatch.setenv("OPENAI_BASE_URL", "http://127.0.0.1:9/v1")
+    remote = Endpoint("gpt-4o-mini")
     assert remote.identity() != direct
     assert remote.cost(usage, Prices()) is None
     assert remote.cost(usage, Prices(remote=(1.0, 10.0))) == pytest.approx(0.002)
-    assert Endpoint.parse("openai:no-such-model-of-any-maker").cost(usage, Prices()) is None
+    assert Endpoint("no-such-model-of-any-maker").cost(usage, Prices()) is None

@@ -34,7 +34,7 @@ def test_the_public_names_are_the_documented_ones_and_resolve() -> None:
 def test_importing_the_package_loads_no_engine_and_no_sdk() -> None:
     code = (
         "import sys, dnc_edge.edge, dnc_edge.pipeline\n"
-        "heavy = {'llama_cpp', 'onnxruntime', 'openai', 'torch', 'transformers', 'genai_prices', 'numpy'}\n"
+        "heavy = {'llama_cpp', 'onnxruntime', 'httpx2', 'torch', 'transformers', 'genai_prices', 'numpy'}\n"
         "print(sorted(heavy & set(sys.modules)))"
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -45,7 +45,7 @@ def test_there_and_back_with_some_lost_and_some_refused(tmp_path: Path) -> None:
     assert counts == {"records": 25, "failed": 3}
     records = {record["id"]: record for record in read_records(tmp_path / "out.jsonl")}
     assert list(records) == [question.id for question in asked]
-    assert records["t-3"]["error"]["code"] == "solver_missing" and records["t-7"]["error"]["message"] == "too hot"
+    assert records["t-3"]["error"]["code"] == "solver_missing" and "too hot" in records["t-7"]["error"]["message"]
     assert records["t-0"]["answer"] == "72" and records["t-0"]["subquestions"] is not None
     assert records["t-0"]["cost_usd"] == pytest.approx(50e-6 + 40e-6)
     assert records["t-0"]["usage"]["solve"]["output_tokens"] == 20

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ class PaidRun:
 
     Args:
         prices, max_cost, rpm, tpm, purse: see `Gate`, whose errors it raises.
+        tell: called with a line whenever a server makes its edges wait.
     """
 
     def __init__(
@@ -35,7 +36,9 @@ class PaidRun:
         rpm: int | None = None,
         tpm: int | None = None,
         purse: Path | None = None,
+        tell: Callable[[str], None] = lambda _: None,
     ) -> None:
+        self.tell = tell
         self.gate = Gate(prices, max_cost=max_cost, rpm=rpm, tpm=tpm, purse=purse)
 
     def __enter__(self) -> PaidRun:
@@ -56,6 +59,6 @@ class PaidRun:
         store = Store(replies, retry_failed=retry_failed) if replies else None
         with (
             contextlib.closing(store) if store else contextlib.nullcontext(),
-            Edge(prices=self.gate.prices, gate=self.gate, store=store, **parts) as edge,
+            Edge(prices=self.gate.prices, gate=self.gate, store=store, tell=self.tell, **parts) as edge,
         ):
             yield edge

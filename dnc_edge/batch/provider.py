@@ -17,10 +17,13 @@ from typing import Any
 from dnc_edge import parse, prompts
 from dnc_edge.batch import outputs
 from dnc_edge.batch.batch import Progress, batch
+from dnc_edge.batch.service import Service
 from dnc_edge.edge import Edge
 from dnc_edge.errors import InputError, MissingError, RecordsFailed, SolverError, UsageError
-from dnc_edge.remote.endpoint import Endpoint, translated
-from dnc_edge.types import Question, Record, RecordError, Usage, record_key
+from dnc_edge.remote.endpoint import Endpoint
+from dnc_edge.remote.events import loads
+from dnc_edge.remote.refusals import refusal, words
+from dnc_edge.types import Question, Record, RecordError, record_key
 
 # What OpenAI takes in one file (platform.openai.com/docs/guides/batch), and its price.
 MOST_REQUESTS, MOST_BYTES = 50_000, 200_000_000
@@ -31,7 +34,7 @@ ENDED = frozenset({"completed", "failed", "expired", "cancelled"})
 
 @dataclass
 class Submitted:
-    """One request file and what the provider says of it."""
+    """One request file and what the provider says of it; `reason` is why its batch failed."""
 
     file: str
     sha256: str
@@ -40,6 +43,7 @@ class Submitted:
     total: int = 0
     completed: int = 0
     failed: int = 0
+    reason: str = ""
 
 
 def export(
@@ -90,7 +94,7 @@ def export(
 
 
 def _endpoint(edge: Edge) -> Endpoint:
-    chat = getattr(edge.solver, "chat", None)
+    chat = edge.solver.chat
     if not isinstance(chat, Endpoint):
         raise UsageError("a provider's batch needs a remote solver", hint="name one with --solver openai:MODEL")
     if edge.settings.strategy != "static":
@@ -99,9 +103,7 @@ def _endpoint(edge: Edge) -> Endpoint:
 
 
 def _request(record: Record, endpoint: Endpoint, edge: Edge) -> dict[str, Any]:
-    messages = prompts.solve(
-        record.question, record.context, record.subquestions or (), shots=getattr(edge.solver, "shots", 0)
-    )
+    messages = prompts.solve(record.question, record.context, record.subquestions or (), shots=edge.solver.shots)
     body = endpoint.request(messages)
     for field in ("stream", "stream_options"):
         body.pop(field, None)
@@ -135,28 +137,19 @@ def submit(folder: Path, endpoint: Endpoint) -> list[Submitted]:
     if not files:
         raise InputError(f"{folder} holds no request files", hint="run provider-batch export first")
     known = {entry.sha256: entry for entry in submitted(folder)}
-    client = endpoint.client
-    with provider_errors(endpoint):
-        unknown = [file for file in files if _hash(file) not in known]
-        if unknown:
-            for found in client.batches.list(limit=100):
-                digest = (found.metadata or {}).get("dnc_edge")
-                if digest and digest not in known:
-                    known[digest] = _entry("", digest, found)
-        for file in files:
-            digest = _hash(file)
-            if digest in known:
-                known[digest].file = file.name
-            else:
-                uploaded = client.files.create(file=(file.name, file.read_bytes()), purpose="batch")
-                made = client.batches.create(
-                    input_file_id=uploaded.id,
-                    endpoint="/v1/chat/completions",
-                    completion_window="24h",
-                    metadata={"dnc_edge": digest},
-                )
-                known[digest] = _entry(file.name, digest, made)
-            _keep(folder, [entry for entry in known.values() if entry.file])
+    service = Service(endpoint)
+    if any(_hash(file) not in known for file in files):
+        for found in service.batches():
+            digest = str(_get(found.get("metadata"), "dnc_edge") or "")
+            if digest and digest not in known:
+                known[digest] = _entry("", digest, found)
+    for file in files:
+        digest = _hash(file)
+        if digest in known:
+            known[digest].file = file.name
+        else:
+            known[digest] = _entry(file.name, digest, service.submit(file, digest))
+        _keep(folder, [entry for entry in known.values() if entry.file])
     return submitted(folder)
 
 
@@ -169,8 +162,8 @@ def status(folder: Path, endpoint: Endpoint) -> list[Submitted]:
     entries = submitted(folder)
     if not entries:
         raise InputError(f"{folder} was not submitted", hint="run provider-batch submit first")
-    with provider_errors(endpoint):
-        asked = [_entry(entry.file, entry.sha256, endpoint.client.batches.retrieve(entry.batch)) for entry in entries]
+    service = Service(endpoint)
+    asked = [_entry(entry.file, entry.sha256, service.batch(entry.batch)) for entry in entries]
     _keep(folder, asked)
     return asked
 
@@ -190,16 +183,15 @@ def collect(folder: Path, out: Path, edge: Edge) -> dict[str, int]:
     entries = status(folder, endpoint)
     if waiting := [entry.file for entry in entries if entry.status not in ENDED]:
         raise MissingError(f"{', '.join(waiting)} is not finished", hint="ask again later with provider-batch status")
+    service = Service(endpoint)
     replies: dict[str, dict[str, Any]] = {}
-    with provider_errors(endpoint):
-        for entry in entries:
-            found = endpoint.client.batches.retrieve(entry.batch)
-            for file in filter(None, (found.output_file_id, found.error_file_id)):
-                for line in endpoint.client.files.content(file).iter_lines():
-                    with contextlib.suppress(ValueError):  # a line cut off is a missing reply
-                        values = json.loads(line)
-                        if isinstance(values, dict) and values.get("custom_id"):
-                            replies.setdefault(str(values["custom_id"]), values)
+    for entry in entries:
+        found = service.batch(entry.batch)
+        for file in filter(None, (found.get("output_file_id"), found.get("error_file_id"))):
+            for line in service.lines(str(file)):
+                if line.get("custom_id"):
+                    replies.setdefault(str(line["custom_id"]), line)
+    why = "; ".join(sorted({entry.reason for entry in entries if entry.reason}))
     counts = {"records": 0, "failed": 0}
     pipeline = edge.pipeline()
 
@@ -208,7 +200,7 @@ def collect(folder: Path, out: Path, edge: Edge) -> dict[str, int]:
             settings = {"plan": plan.key, "solver": endpoint.identity(), "batch": True}
             record = replace(plan, solver=pipeline.solver.name if pipeline.solver else None, key=record_key(settings))
             if record.error is None:
-                record = _answered(record, replies.get(plan.id), endpoint, edge)
+                record = _answered(record, replies.get(plan.id), endpoint, edge, why)
             counts["records"] += 1
             counts["failed"] += record.error is not None
             yield record.to_json()
@@ -217,49 +209,53 @@ def collect(folder: Path, out: Path, edge: Edge) -> dict[str, int]:
     return counts
 
 
-def _answered(record: Record, line: dict[str, Any] | None, endpoint: Endpoint, edge: Edge) -> Record:
+def _answered(record: Record, line: dict[str, Any] | None, endpoint: Endpoint, edge: Edge, why: str) -> Record:
     """A plan with its reply, or with what is wrong with it."""
-    reply = (line or {}).get("response") or {}
-    body = reply.get("body") or {}
-    try:
-        if line is None:
-            raise SolverError("the provider sent no reply for it", code="solver_missing", retryable=True)
-        if reply.get("status_code") != 200:
-            told = (line.get("error") or body.get("error") or {}).get("message") or f"HTTP {reply.get('status_code')}"
-            raise SolverError(str(told)[:300], code="solver_rejected")
-        choice = body["choices"][0]
-        text, finish = choice["message"].get("content") or "", choice.get("finish_reason") or "stop"
-        counts = body.get("usage") or {}
-        usage = Usage(
-            requests=1,
-            input_tokens=int(counts.get("prompt_tokens") or 0),
-            cached_tokens=int((counts.get("prompt_tokens_details") or {}).get("cached_tokens") or 0),
-            output_tokens=int(counts.get("completion_tokens") or 0),
-            reasoning_tokens=int((counts.get("completion_tokens_details") or {}).get("reasoning_tokens") or 0),
-        )
-        full = endpoint.cost(usage, edge.prices)
+    if line is None:
+        missing = f"the provider sent no reply for it{': ' + why if why else ''}"
+        return _failed(record, SolverError(missing, code="solver_missing", retryable=True))
+    response = line.get("response")
+    body, status = _get(response, "body"), _status(_get(response, "status_code"))
+    if isinstance(body, str):
+        body = loads(body) or body
+    if line.get("error") or status >= 300:
+        told = line.get("error") or _get(body, "error") or body
+        return _failed(record, refusal(endpoint.name, told, status=status if status >= 300 else None))
+    reading = endpoint.reading(_request(record, endpoint, edge)["body"])
+    reading.feed(body)
+    reply = reading.reply(instead=words(body))
+    if reply.complete:
         # A price that was given is taken as it is; the table's is for single requests.
-        share = 1.0 if edge.prices.remote else DISCOUNT
-        usage = replace(usage, cost_usd=None if full is None else full * share)
+        full = endpoint.cost(reply.usage, edge.prices)
+        cost = None if full is None else full * (1.0 if edge.prices.remote else DISCOUNT)
         record = replace(
             record,
-            usage={**record.usage, "solve": usage},
-            cost_usd=None if usage.cost_usd is None else (record.cost_usd or 0.0) + usage.cost_usd,
+            usage={**record.usage, "solve": replace(reply.usage, cost_usd=cost)},
+            cost_usd=None if cost is None else (record.cost_usd or 0.0) + cost,
             price_date=edge.prices.date(),
         )
-        endpoint.check(text, finish, choice["message"].get("refusal") or "")
-    except (KeyError, IndexError, TypeError, AttributeError):
-        wrong = SolverError("the provider's line is no chat completion", code="solver_bad_reply")
-        return replace(record, error=replace(RecordError.of(wrong), stage="solve"))
-    except SolverError as error:
-        return replace(record, error=replace(RecordError.of(error), stage="solve"))
+    if reply.error:
+        return _failed(record, reply.error)
     return replace(
         record,
-        answer=parse.final_answer(text),
-        text=text,
-        subanswers=parse.subanswers(text),
-        finish_reason=finish,
+        answer=parse.final_answer(reply.text),
+        text=reply.text,
+        subanswers=parse.subanswers(reply.text),
+        finish_reason=reply.finish_reason,
     )
+
+
+def _failed(record: Record, error: SolverError) -> Record:
+    return replace(record, error=replace(RecordError.of(error), stage="solve"))
+
+
+def _status(value: Any) -> int:
+    """A status code as a number; 0 if it is none, as with a body alone."""
+    return int(value) if str(value).isascii() and str(value).isdecimal() and len(str(value)) == 3 else 0
+
+
+def _get(value: Any, name: str) -> Any:
+    return value.get(name) if isinstance(value, dict) else None
 
 
 def submitted(folder: Path) -> list[Submitted]:
@@ -279,23 +275,13 @@ def _keep(folder: Path, entries: list[Submitted]) -> None:
     partial.replace(folder / BATCHES)
 
 
-def _entry(file: str, digest: str, made: Any) -> Submitted:
-    counts = made.request_counts
-    total, completed, failed = (counts.total, counts.completed, counts.failed) if counts else (0, 0, 0)
-    return Submitted(file, digest, made.id, made.status, total, completed, failed)
+def _entry(file: str, digest: str, made: dict[str, Any]) -> Submitted:
+    counts = [_get(made.get("request_counts"), name) for name in ("total", "completed", "failed")]
+    total, completed, failed = (count if isinstance(count, int) else 0 for count in counts)
+    reason = words(_get(made.get("errors"), "data") or made.get("errors"))
+    return Submitted(file, digest, str(made.get("id")), str(made.get("status")), total, completed, failed, reason)
 
 
 def _hash(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-@contextlib.contextmanager
-def provider_errors(endpoint: Endpoint) -> Iterator[None]:
-    """The SDK's errors as ours."""
-    import openai
-
-    try:
-        yield
-    except openai.APIError as error:
-        raise translated(error, endpoint.name) from error

@@ -24,6 +24,8 @@ def ask(
     seed: options.Seed = None,
     max_tokens: options.MaxTokens = None,
     timeout: options.Timeout = None,
+    patience: options.Patience = None,
+    instruction: options.Instruction = None,
     shots: options.Shots = None,
     engine: options.Engine = None,
     threads: options.Threads = None,
@@ -52,6 +54,7 @@ def ask(
     text = options.read_question(question, file)
     passage = options.read_text(context) if context else None
     with Edge(
+        tell=output.note,
         prices=options.prices(price, local_price),
         solver_options=options.solver_options(solver_option),
         student=student,
@@ -68,6 +71,8 @@ def ask(
         max_tokens=max_tokens,
         timeout=timeout,
         shots=shots,
+        patience=patience,
+        instruction=instruction,
         engine=engine,
         threads=threads,
     ) as edge:

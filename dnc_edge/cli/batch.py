@@ -47,6 +47,8 @@ def batch(
     seed: options.Seed = None,
     max_tokens: options.MaxTokens = None,
     timeout: options.Timeout = None,
+    patience: options.Patience = None,
+    instruction: options.Instruction = None,
     shots: options.Shots = None,
     engine: options.Engine = None,
     threads: options.Threads = None,
@@ -91,7 +93,8 @@ def batch(
     settings: dict[str, Any] = {
         "student": student, "level": level, "decomposer": decomposer, "solver": solver, "strategy": strategy,
         "mode": mode, "max_subquestions": max_subquestions, "temperature": temperature, "top_p": top_p, "seed": seed,
-        "max_tokens": max_tokens, "timeout": timeout, "shots": shots, "engine": engine, "threads": threads,
+        "max_tokens": max_tokens, "timeout": timeout, "patience": patience,
+        "instruction": instruction, "shots": shots, "engine": engine, "threads": threads,
     }  # fmt: skip
     solver_options = options.solver_options(solver_option)
     if runner == "ray":
@@ -106,7 +109,9 @@ def batch(
     kept = None if dry_run else target
     parts = {"solver_options": solver_options, "slots": slots, **settings}
     with (
-        PaidRun(prices, max_cost=max_cost, rpm=rpm, tpm=tpm, purse=purse_path(kept) if kept else None) as run,
+        PaidRun(
+            prices, max_cost=max_cost, rpm=rpm, tpm=tpm, purse=purse_path(kept) if kept else None, tell=output.note
+        ) as run,
         # Replies of a question that needs several are kept one by one.
         run.edge(replies=store_path(kept) if kept else None, retry_failed=retry_failed, **parts) as edge,
     ):

@@ -72,7 +72,7 @@ def quant(
     def solve(directory: str, level: str, engine: str) -> dict[str, Any]:
         parts: dict[str, Any] = {"student": directory, "level": level, "engine": engine, "solver": solver}
         with (
-            PaidRun(prices, max_cost=max_cost, purse=out / "spent") as run,
+            PaidRun(prices, max_cost=max_cost, purse=out / "spent", tell=output.note) as run,
             run.edge(replies=out / "replies", slots=slots, threads=threads, **parts) as edge,
         ):
             return solved(chosen.answered, edge, jobs=jobs, tick=_tick)
@@ -207,7 +207,7 @@ def tradeoff(
             output.print_json(bench.dry_run(chosen, rows, PaidRun(prices)), indent=2)
             return
         claimed = named.claim if named else None
-        with PaidRun(prices, max_cost=max_cost, rpm=rpm, purse=out / "spent") as run:
+        with PaidRun(prices, max_cost=max_cost, rpm=rpm, purse=out / "spent", tell=output.note) as run:
             result = bench.tradeoff(
                 chosen, rows, out, run=run, jobs=jobs, name=config, claimed=claimed, say=output.note, tick=_tick
             )

@@ -20,6 +20,8 @@ def decompose(
     top_p: options.TopP = None,
     seed: options.Seed = None,
     shots: options.Shots = None,
+    patience: options.Patience = None,
+    instruction: options.Instruction = None,
     engine: options.Engine = None,
     threads: options.Threads = None,
     json: options.Json = False,
@@ -41,6 +43,7 @@ def decompose(
     text = options.read_question(question, file)
     passage = options.read_text(context) if context else None
     with Edge(
+        tell=output.note,
         student=student,
         level=level,
         decomposer=decomposer,
@@ -49,6 +52,8 @@ def decompose(
         top_p=top_p,
         seed=seed,
         shots=shots,
+        patience=patience,
+        instruction=instruction,
         engine=engine,
         threads=threads,
     ) as edge:

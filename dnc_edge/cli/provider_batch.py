@@ -97,4 +97,5 @@ def _show(entries: list[Any], as_json: bool) -> None:
         return
     for entry in entries:
         done = f"{entry.completed}/{entry.total}" + (f", {entry.failed} failed" if entry.failed else "")
-        output.print_text(f"{entry.file}  {entry.batch}  {entry.status}  {done}")
+        why = f"  {entry.reason}" if entry.reason else ""
+        output.print_text(f"{entry.file}  {entry.batch}  {entry.status}  {done}{why}")

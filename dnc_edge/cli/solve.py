@@ -21,6 +21,8 @@ def solve(
     fallback: options.Fallback = None,
     max_tokens: options.MaxTokens = None,
     timeout: options.Timeout = None,
+    patience: options.Patience = None,
+    instruction: options.Instruction = None,
     shots: options.Shots = None,
     engine: options.Engine = None,
     threads: options.Threads = None,
@@ -47,6 +49,7 @@ def solve(
     if edit:
         subquestions = options.edited(record.question, subquestions)
     with Edge(
+        tell=output.note,
         prices=options.prices(price, local_price),
         solver_options=options.solver_options(solver_option),
         student=student,
@@ -56,6 +59,8 @@ def solve(
         max_tokens=max_tokens,
         timeout=timeout,
         shots=shots,
+        patience=patience,
+        instruction=instruction,
         engine=engine,
         threads=threads,
     ) as edge:

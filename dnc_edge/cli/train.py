@@ -132,7 +132,9 @@ def demos(
         raise UsageError("several samples of a question are all alike without a temperature", hint="--temperature 0.7")
     settings = {"temperature": temperature, "max_tokens": max_tokens}
     with (
-        PaidRun(options.prices(price, None), max_cost=max_cost, rpm=rpm, purse=purse_path(out)) as run,
+        PaidRun(
+            options.prices(price, None), max_cost=max_cost, rpm=rpm, purse=purse_path(out), tell=output.note
+        ) as run,
         output.watching() as tell,
     ):
         count = ask(
@@ -295,12 +297,12 @@ def prefer(
     out.mkdir(parents=True, exist_ok=True)
     if config.method == "grpo":
         with (
-            PaidRun(prices, max_cost=max_cost, purse=out / "spent") as run,
+            PaidRun(prices, max_cost=max_cost, purse=out / "spent", tell=output.note) as run,
             rewards.solver_reward(solver, run, out / "replies") as reward,
         ):
             output.print_json(train.grpo(shown, source, out, config, reward, resume=resume, say=output.note))
         return
-    with PaidRun(prices, max_cost=max_cost, purse=out / "spent") as run, output.watching() as tell:
+    with PaidRun(prices, max_cost=max_cost, purse=out / "spent", tell=output.note) as run, output.watching() as tell:
         tried = feedback.feedback(
             shown, student, solver, out / "feedback.jsonl", run=run, samples=config.samples,
             temperature=config.temperature, jobs=jobs, tell=tell,
@@ -338,7 +340,7 @@ def adapt(
     from dnc_edge.train.sft import SftConfig
 
     config = load(recipe, "sft", SftConfig, _given(set_))
-    with PaidRun(options.prices(price, None), max_cost=max_cost, purse=out / "spent") as run:
+    with PaidRun(options.prices(price, None), max_cost=max_cost, purse=out / "spent", tell=output.note) as run:
         result = adapt_base(
             list(inputs.read(source)), teacher, _base(base, recipe), out, config,
             run=run, sides=_sides(), jobs=jobs, resume=resume, say=output.note,

@@ -18,7 +18,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from dnc_edge.errors import BudgetReached, DncError, PurseError, SolverDown, SolverError, SolverRateLimited, UsageError
+from dnc_edge.errors import (
+    BudgetReached,
+    DncError,
+    PurseError,
+    SolverDown,
+    SolverError,
+    SolverFiltered,
+    SolverRateLimited,
+    SolverRejected,
+    UsageError,
+)
 from dnc_edge.remote.pricing import Prices
 from dnc_edge.remote.purse import Purse
 from dnc_edge.types import Usage
@@ -287,12 +297,16 @@ class Gate:
                 if cost is not None and attempt.worst > 0:
                     self._excess = max(self._excess, cost / attempt.worst)
             elif isinstance(error, SolverError):
-                # A server that asks for time gets it from all that wait here, not from one.
-                if isinstance(error, SolverRateLimited):
+                if error.fatal:
+                    # Quota, key, model, a long wait: every further request would be turned down alike.
+                    self._broken = self._broken or error
+                elif isinstance(error, SolverRateLimited):
+                    # A server that asks for time gets it from all that wait here, not from one.
                     self._not_before = max(self._not_before, self._clock() + (error.retry_after or 1.0))
-                    return
-                self._failures += 1
-                if self._failures >= MOST_FAILURES or (error.fatal and not self.replies):
+                elif not isinstance(error, SolverRejected | SolverFiltered):
+                    # One that turns a single question down is at work.
+                    self._failures += 1
+                if self._failures >= MOST_FAILURES:
                     self._broken = self._broken or SolverDown(
                         f"{attempt.endpoint.name} has failed {self._failures} times without a reply: {error.message}",
                         hint="what was done is kept; run the same command again once the server is up",

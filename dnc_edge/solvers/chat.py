@@ -18,16 +18,17 @@ class ChatSolver:
     small = False
 
     def __init__(self, chat: Chat, prices: Prices | None = None, *, shots: int = 0) -> None:
-        self.chat = chat
+        self.chat: Chat | None = chat
+        self._chat = chat
         self.shots = shots
         self.prices = prices or Prices()
         self.name = chat.name
 
     def identity(self) -> dict[str, Any]:
-        return {**self.chat.identity(), "shots": self.shots}
+        return {**self._chat.identity(), "shots": self.shots}
 
     def prepare(self) -> None:
-        self.chat.prepare()
+        self._chat.prepare()
 
     def solve(self, question: Question, plan: Sequence[str], mode: Mode) -> Solving:
         direct = mode == "direct"
@@ -40,7 +41,7 @@ class ChatSolver:
         return self._ask(prompts.conclude(question.text, question.context, history))
 
     def _ask(self, messages: list[prompts.Message]) -> Solving:
-        reply = yield from priced(self.chat, messages, self.prices, AnswerDelta)
+        reply = yield from priced(self._chat, messages, self.prices, AnswerDelta)
         return Answer(
             answer=parse.final_answer(reply.text),
             text=reply.text,

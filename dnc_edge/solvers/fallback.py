@@ -19,7 +19,7 @@ class FallbackSolver:
     def __init__(self, first: Solver, second: Callable[[], Solver]) -> None:
         self.first = first
         self._second = second
-        self.name = first.name
+        self.name, self.chat, self.shots = first.name, first.chat, first.shots
 
     def identity(self) -> dict[str, Any]:
         return {**self.first.identity(), "fallback": self._second().identity()}

@@ -12,6 +12,7 @@ from dnc_edge.calculator import evaluate
 from dnc_edge.engines import GREEDY, Observer, Sampling
 from dnc_edge.errors import DncError, SolverCut, SolverError
 from dnc_edge.remote.pricing import Prices
+from dnc_edge.remote.protocol import Chat
 from dnc_edge.solvers.protocol import History, Mode, Solver, Solving
 from dnc_edge.students.lines import Enough, TextObserver
 from dnc_edge.students.student import Generation, Student
@@ -32,6 +33,8 @@ class LocalSolver:
     """
 
     small = True
+    chat: Chat | None = None
+    shots: int = 0
 
     def __init__(self, student: Student, *, sampling: Sampling = GREEDY, prices: Prices | None = None) -> None:
         self.student = student
@@ -119,6 +122,7 @@ class AnsweredSolver:
 
     def __init__(self, solver: Solver, answer: Answer | DncError) -> None:
         self.name, self.small = solver.name, solver.small
+        self.chat, self.shots = solver.chat, solver.shots
         self.identity, self.prepare = solver.identity, solver.prepare
         self.step, self.conclude = solver.step, solver.conclude
         self._answer = answer

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator, Sequence
 from typing import Any, Literal, Protocol
 
+from dnc_edge.remote.protocol import Chat
 from dnc_edge.types import Answer, AnswerDelta, Notice, Question
 
 Mode = Literal["cot", "direct"]
@@ -18,10 +19,14 @@ class Solver(Protocol):
     Attributes:
         name: as the command line writes it.
         small: whether it is a small local model, whose answers need a warning.
+        chat: the model that takes its messages; None if it takes none.
+        shots: worked examples in its messages.
     """
 
     name: str
     small: bool
+    chat: Chat | None
+    shots: int
 
     def identity(self) -> dict[str, Any]:
         """What of it changes an answer; part of a record's key."""

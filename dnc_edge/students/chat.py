@@ -20,6 +20,7 @@ from dnc_edge.errors import SolverCut, SolverEmpty, StudentError, UsageError
 from dnc_edge.remote.pricing import Prices
 from dnc_edge.remote.protocol import Messages
 from dnc_edge.remote.reply import Reply
+from dnc_edge.remote.thinking import Visible, without_thinking
 from dnc_edge.students.lines import Enough
 from dnc_edge.students.student import Generation
 from dnc_edge.types import Usage
@@ -190,13 +191,19 @@ class LocalChat:
             f"c{next(_ids)}", self.tokens(messages), self.max_tokens, self._ends, self.sampling, observers=observers
         )
         generation = Generation(self.engine, self.tokenizer, request)
-        yield from generation
-        if generation.finish == "length":
+        visible = Visible()
+        for piece in generation:
+            if shown := visible.feed(piece):
+                yield shown
+        text, closed = without_thinking(generation.text)
+        if generation.finish == "length" or not closed:
             raise SolverCut(f"{self.name} was cut off at {self.max_tokens} tokens")
-        if not generation.text.strip():
+        if not text.strip():
             raise SolverEmpty(f"{self.name} gave an empty reply")
+        if shown := visible.rest():
+            yield shown
         # The empty line that ends a completion is no part of it.
-        text = generation.text if self.format else generation.text.rstrip()
+        text = text if self.format else text.rstrip()
         return Reply(text, "stop", generation.usage)
 
     def close(self) -> None:
