@@ -19,6 +19,7 @@ from dnc_edge.bench.machine import machine, peak_memory
 from dnc_edge.engines import Request
 from dnc_edge.engines.threads import cores
 from dnc_edge.prompts import user_message
+from dnc_edge.students.resolve import BUNDLED
 from dnc_edge.students.student import Student
 from dnc_edge.tasks import gsm8k
 from dnc_edge.types import Question
@@ -96,7 +97,7 @@ def _write(path: Path, asked: Sequence[Question]) -> Path:
 
 def _engine(asked: Sequence[Question], slots: int) -> float:
     """Questions/s of the engine alone on the same prompts, with the same settings."""
-    with Student.open(slots=slots) as student:
+    with Student.open(BUNDLED, slots=slots) as student:
         limit = student.manifest.roles["decompose"].max_tokens
         requests: list[Request] = [
             student.generate(

@@ -58,10 +58,10 @@ def overhead(*, runs: int = 9) -> dict[str, Any]:
         seconds of either side and their ratio, for --help, for the cold start (to the first sub-question) and for
         plans.
     """
-    with Student.open() as student:
+    with Student.open(resolve.BUNDLED) as student:
         prompt = student.prompt("decompose", user_message(QUESTION))
         (newline,) = student.tokenizer.encode("\n")
-        path = resolve.resolve() / student.weights.file
+        path = resolve.resolve(resolve.BUNDLED) / student.weights.file
         threads = student.engine.threads  # type: ignore[attr-defined]
         plans = [_plans(student, engine_first=bool(run % 2)) for run in range(4 * runs)]
     bare = [sys.executable, "-c", BARE, str(path), str(threads), json.dumps(prompt), str(newline)]

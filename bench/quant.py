@@ -25,7 +25,7 @@ from dnc_edge.errors import UsageError
 from dnc_edge.streams import result_of
 from dnc_edge.students import manifest as manifests
 from dnc_edge.students.manifest import Manifest
-from dnc_edge.students.resolve import resolve
+from dnc_edge.students.resolve import BUNDLED, resolve
 from dnc_edge.students.student import Student
 from dnc_edge.tasks import Task, stats
 from dnc_edge.tasks.plans import figures, score
@@ -74,7 +74,7 @@ def quant(
     if not task.has_plans:
         raise UsageError(f"the task {task.name} has no gold plans to judge levels by", hint="gsm8k and strategyqa do")
     must_be_idle(busy)
-    directory = resolve(student)
+    directory = resolve(student or BUNDLED)
     settings = {
         "student": {file.file: file.sha256 for file in manifests.load(directory).files},
         "questions": record_key({problem.id: problem.question for problem in task.problems}),

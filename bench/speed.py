@@ -49,9 +49,9 @@ def student_target(name: str | None, level: str | None, engine: str | None, ques
     """A student with the prompts of questions."""
     from dnc_edge.students import manifest, resolve
 
-    with Student.open(name, level=level, engine=engine) as student:
+    with Student.open(name or resolve.BUNDLED, level=level, engine=engine) as student:
         prompts = [student.prompt("decompose", user_message(text)) for text in questions]
-        directory = resolve.resolve(name)
+        directory = resolve.resolve(name or resolve.BUNDLED)
         parts = manifest.load(directory).parts(student.weights.level, student.weights.engine)
         files = {part: directory / file.file for part, file in parts.items()}
         stop = [student.tokenizer.control(piece) for piece in student.manifest.stop]

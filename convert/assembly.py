@@ -14,7 +14,7 @@ from dnc_edge.convert import fidelity
 from dnc_edge.convert.checkpoint import Checkpoint, read_json
 from dnc_edge.convert.decoders import Decoder, TransformersDecoder
 from dnc_edge.errors import InputError, StudentError, UsageError
-from dnc_edge.students.manifest import FILENAME, PREFERRED, SCHEMA, sha256_of, write
+from dnc_edge.students.manifest import CHOSEN, FILENAME, PREFERRED, SCHEMA, sha256_of, write
 from dnc_edge.students.tokenizer import Tokenizer, encode_prompt
 
 # (what is being done, how far, of how much); of 0 where that is not known.
@@ -71,6 +71,8 @@ class Assembly(AbstractContextManager["Assembly"]):
         self.folder.mkdir()
         self._files: list[dict[str, Any]] = []
         self.dropped: list[str] = []
+        # Of a student that is adapters alone: the name of the base, and the checksum of its file.
+        self.base: dict[str, str] | None = None
 
     def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
         self._temporary.cleanup()
@@ -152,7 +154,7 @@ class Assembly(AbstractContextManager["Assembly"]):
                 "sha256": sha256_of(path),
                 "bytes": path.stat().st_size,
             }
-            self._files.append(entry | ({"measured": facts} if facts and part in ("model", "decoder") else {}))
+            self._files.append(entry | ({"measured": facts} if facts and part in CHOSEN else {}))
 
     def _tick(self, what: str) -> Callable[[int], None]:
         total = len(self._questions[1])
@@ -168,7 +170,11 @@ class Assembly(AbstractContextManager["Assembly"]):
         files, manifest = self._files, self._manifest()
         if self.wish.add:
             old = read_json(self.out / FILENAME, "")
-            if any(old[key] != manifest[key] for key in ("roles", "stop", "probes")):
+            if self.base and old.get("base") == self.base:
+                # An adapter for another role joins those that are there.
+                changed = {role: facts for role, facts in manifest["roles"].items() if facts.get("adapter")}
+                old |= {"roles": old["roles"] | changed, "probes": manifest["probes"]}
+            elif any(old.get(key) != manifest.get(key) for key in ("roles", "stop", "probes", "base")):
                 raise InputError(f"{self.out} was made from another checkpoint", hint="choose another directory")
             made = {file["file"] for file in files}
             for file in old["files"]:
@@ -195,6 +201,7 @@ class Assembly(AbstractContextManager["Assembly"]):
             "name": self.name,
             "architecture": checkpoint.architecture,
             **{key: checkpoint.facts[key] for key in ("roles", "stop", "context", "max_subquestions")},
+            **({"base": self.base} if self.base else {}),
             "default_level": None,
             "files": [],
             "probes": checkpoint.facts["probes"],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from typing import Any
 from dnc_edge import prompts
 from dnc_edge.convert.unpack import unpack
 from dnc_edge.errors import ExtraMissing, InputError, UsageError
+from dnc_edge.students import bases
 from dnc_edge.students.template import render
 
 FACTS = "train.json"
@@ -70,7 +71,8 @@ def open_checkpoint(
     """Find, check and, with an adapter, merge a checkpoint.
 
     Args:
-        source: a directory, a GGUF file, or the name of a hub repository ("Qwen/Qwen2.5-0.5B-Instruct").
+        source: a directory, a GGUF file, a base by name ("smollm2-135m"), or the name of a hub repository
+            ("Qwen/Qwen2.5-0.5B-Instruct").
         adapter: directory of a PEFT LoRA adapter; merged into the weights as they are stored (16 or 32 bits).
         role: what a checkpoint that was not trained here is about to learn: "decompose", "solve" or "both"; None
             if it is used as it is.
@@ -95,7 +97,7 @@ def open_checkpoint(
 
 def located(source: str, scratch: Path, progress: Callable[[str], None] = lambda _: None) -> tuple[Path, Path | None]:
     """(directory, GGUF file or None) of a source: see `open_checkpoint`; a GGUF file is unpacked in `scratch`."""
-    path = Path(source)
+    path = bases.path(source) if source in bases.BASES else Path(source)
     if path.suffix == ".gguf":
         return unpack(path, scratch / "unpacked", progress), path
     return (path, None) if path.is_dir() else (_from_hub(source, progress), None)
@@ -267,12 +269,7 @@ def _recognised(path: Path, role: str | None) -> dict[str, Any]:
         before = f"{instruction}\n\n" if instruction else ""
         if encoder_decoder:
             return f"{before}{{user}}{tokenizer.eos_token}"
-        if form is None:
-            return f"{begin}{before}{{user}}\n\n"
-        system = form.turn.replace("{role}", "system").replace("{content}", instruction)
-        turns = system if form.system and instruction else ""
-        user = "{user}" if form.system else f"{before}{{user}}"
-        return form.begin + turns + form.turn.replace("{role}", "user").replace("{content}", user) + form.opening
+        return f"{begin}{before}{{user}}\n\n" if form is None else form.prompt(instruction)
 
     instructions = {
         "decompose": (prompts.decompose("", None, cap=cap)[0]["content"], 320),
@@ -290,12 +287,18 @@ def _recognised(path: Path, role: str | None) -> dict[str, Any]:
         "stop": [end],
         "context": _context(config),
         "max_subquestions": cap,
-        "probes": [
-            {"role": role, "user": user, "tokens": _tokens(tokenizer, text, user)}
-            for role, (text, _) in roles.items()
-            for user in PROBES
-        ],
+        "probes": probes(path, {role: {"template": text} for role, (text, _) in roles.items()}),
     }
+
+
+def probes(path: Path, roles: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Our questions as each role prompts them, with the token ids of a checkpoint's tokenizer."""
+    tokenizer = load_tokenizer(path)
+    return [
+        {"role": role, "user": user, "tokens": _tokens(tokenizer, facts["template"], user)}
+        for role, facts in roles.items()
+        for user in PROBES
+    ]
 
 
 def _context(config: dict[str, Any]) -> int:

@@ -14,13 +14,15 @@ from pathlib import Path
 from typing import Any
 
 from dnc_edge.convert.assembly import Assembly, Wish
-from dnc_edge.convert.checkpoint import Checkpoint, check_adapter, check_checkpoint, located, open_checkpoint
+from dnc_edge.convert.checkpoint import Checkpoint, check_adapter, check_checkpoint, located, open_checkpoint, probes
 from dnc_edge.convert.decoders import GgufDecoder
+from dnc_edge.convert.loads import check_loads
 from dnc_edge.convert.metadata import architecture, contents, nameless, read
 from dnc_edge.convert.quantize import quantize
 from dnc_edge.convert.source import converter
 from dnc_edge.convert.unpack import HEADER, pack
 from dnc_edge.errors import InputError, UsageError
+from dnc_edge.students import bases
 
 ENGINE = "llama.cpp"
 # What llama.cpp reads from a checkpoint's own type; anything else becomes 32 bits.
@@ -77,6 +79,7 @@ def gguf(
             script = converter(llama_cpp) / "convert_hf_to_gguf.py"
             run_converter(script, [".", "--outtype", stored], opened.path, whole, keep_log=out.parent)
         with_facts(whole, opened, assembly.name)
+        check_loads(whole)
         for level in levels:
             assembly.say(f"quantizing to {level}")
             path = assembly.folder / f"{assembly.name}-{level}.gguf"
@@ -121,6 +124,55 @@ def gguf_adapter(
         nameless(made, clean)
         clean.rename(out)
     return out
+
+
+def adapter_student(
+    base: str,
+    adapter: Path,
+    out: Path,
+    *,
+    level: str = "q8_0",
+    llama_cpp: Path | None = None,
+    wish: Wish | None = None,
+) -> Assembly:
+    """Convert an adapter to a student that names its base by hash, measured over the base's own file.
+
+    The role that the adapter was trained for uses it; the base's other role stays as it is.
+
+    Args:
+        base: a base by name, or its GGUF file.
+        adapter: directory of the PEFT adapter.
+        out: the student directory; with `wish.add` the adapter goes into the one that is there.
+        level: of `ADAPTER_LEVELS`, of the adapter's matrices.
+        llama_cpp: a llama.cpp checkout to convert with.
+        wish: name, what may be replaced, how fidelity is measured.
+
+    Raises:
+        InputError: the adapter cannot be converted, or the base is none that has a name.
+        StudentError: the base reads the prompts otherwise than training did.
+        UsageError: `out` exists.
+    """
+    wish = wish or Wish()
+    file = bases.path(base) if base in bases.BASES else Path(base)
+    known = bases.known_as(file)
+    with Assembly(out, wish) as assembly:
+        opened = open_checkpoint(str(file), adapter=adapter, scratch=assembly.scratch, progress=assembly.say)
+        untrained = open_checkpoint(str(file), scratch=assembly.scratch)
+        trained = opened.facts["roles"]
+        name = f"{assembly.name}-{'-'.join(trained)}-{level}.gguf"
+        converted = gguf_adapter(
+            assembly.scratch / "unpacked", adapter, assembly.folder / name, level=level, llama_cpp=llama_cpp
+        )
+        roles = {role: facts | {"adapter": name} for role, facts in trained.items()}
+        opened.facts["roles"] = {**untrained.facts["roles"], **roles}
+        opened.facts["probes"] = probes(opened.path, opened.facts["roles"])
+        decoder = GgufDecoder(file, context=opened.facts["context"], adapter=converted)
+        assembly.measure_against(opened, decoder.tokenizer)
+        assembly.base = {"name": known.name, "sha256": known.sha256}
+        assembly.add(ENGINE, known.level, {"adapter": converted}, decoder, tensors(converted, level))
+        decoder.close()
+        assembly.finish()
+    return assembly
 
 
 def run_converter(script: Path, arguments: list[str], folder: Path, target: Path, *, keep_log: Path) -> None:
@@ -184,10 +236,15 @@ def adds_space(checkpoint: Path) -> bool:
 
 
 def tensors(path: Path, level: str) -> dict[str, Any]:
-    """How many tensors are of which type, and which could not get the level's."""
+    """Bits a weight takes on average, how many tensors are of which type, and which could not get the level's."""
     found = read(path).tensors
     fell_back = [
         str(tensor.name) for tensor in found if level in PACKED and len(tensor.shape) > 1 and tensor.shape[0] % 256
     ]
     types = Counter(tensor.tensor_type.name.lower() for tensor in found)
-    return {"types": dict(types.most_common()), **({"fell_back": fell_back} if fell_back else {})}
+    bits = 8 * sum(int(tensor.n_bytes) for tensor in found) / sum(int(tensor.n_elements) for tensor in found)
+    return {
+        "bits_per_weight": round(bits, 2),
+        "types": dict(types.most_common()),
+        **({"fell_back": fell_back} if fell_back else {}),
+    }

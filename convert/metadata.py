@@ -19,7 +19,7 @@ def read(file: Path) -> Any:
     try:
         import gguf
     except ImportError as error:
-        raise ExtraMissing("gguf", "train") from error
+        raise ExtraMissing("gguf", "cpu") from error
     if not file.is_file():
         raise MissingError(f"there is no file {file}")
     try:

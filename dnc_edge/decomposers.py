@@ -122,6 +122,7 @@ class StudentDecomposer:
         return student.generate(
             tokens + student.tokenizer.encode(given),
             max_tokens=student.manifest.roles["decompose"].max_tokens,
+            role="decompose",
             sampling=self.sampling,
             observers=student.plan_observers(cap, given),
         )

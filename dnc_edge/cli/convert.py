@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True, help="Convert a checkpoint to a quantized student.")
 
-Checkpoint = Annotated[str, typer.Argument(help="A checkpoint directory, a GGUF file, or a repository on the hub.")]
+Checkpoint = Annotated[str, typer.Argument(help="A checkpoint directory, GGUF file, base by name, or hub repository.")]
 Out = Annotated[Path, typer.Option("--out", "-o", help="The student's directory.")]
 Adapter = Annotated[Path | None, typer.Option("--adapter", "-a", help="A PEFT LoRA adapter to merge in first.")]
 Name = Annotated[str | None, typer.Option(help="The student's name [default: that of the directory].")]
@@ -42,7 +42,8 @@ def gguf(
     ] = None,
     adapter: Adapter = None,
     adapter_only: Annotated[
-        bool, typer.Option("--adapter-only", help="Convert the adapter alone, to the GGUF file named with --out.")
+        bool,
+        typer.Option("--adapter-only", help="The adapter alone: a student on its base, or a file if --out is X.gguf."),
     ] = False,
     name: Name = None,
     llama_cpp: Annotated[Path | None, typer.Option("--llama-cpp", help="A llama.cpp checkout to convert with.")] = None,
@@ -60,19 +61,25 @@ def gguf(
 
       dnc-edge convert gguf Qwen/Qwen2.5-0.5B-Instruct --adapter runs/sft -o students/qwen
 
-      dnc-edge convert gguf runs/base --adapter runs/sft --adapter-only -o sft.gguf
+      dnc-edge convert gguf smollm2-135m --adapter runs/sft --adapter-only -o students/mine
     """
     require("torch", "transformers", extra="train")
     from dnc_edge.convert.assembly import Wish
+    from dnc_edge.convert.gguf import adapter_student, gguf_adapter
     from dnc_edge.convert.gguf import gguf as convert_gguf
-    from dnc_edge.convert.gguf import gguf_adapter
     from dnc_edge.convert.quantize import parse_levels
 
     if adapter_only:
         if adapter is None:
             raise UsageError("--adapter-only needs --adapter")
-        made = gguf_adapter(checkpoint, adapter, out, level=levels or "q8_0", llama_cpp=llama_cpp)
-        output.print_text(f"wrote {made}")
+        if out.suffix == ".gguf":
+            made = gguf_adapter(checkpoint, adapter, out, level=levels or "q8_0", llama_cpp=llama_cpp)
+            output.print_text(f"wrote {made}")
+            return
+        with output.bars() as progress:
+            wish = Wish(name, force, add, questions, keep_poor, progress)
+            student = adapter_student(checkpoint, adapter, out, level=levels or "q8_0", llama_cpp=llama_cpp, wish=wish)
+        _report(student, json)
         return
     wanted = parse_levels(levels or "f16,q8_0")
     with output.bars() as progress:

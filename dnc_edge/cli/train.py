@@ -18,7 +18,9 @@ app = typer.Typer(no_args_is_help=True, help="Make students: demonstrations, scr
 Out = Annotated[Path, typer.Argument(help="Directory for the weights, their settings and logs.")]
 BaseModel = Annotated[
     str | None,
-    typer.Option("--base", "-b", help="A checkpoint, a GGUF file or a hub repository [default: the recipe's]."),
+    typer.Option(
+        "--base", "-b", help="A checkpoint, GGUF file, base by name or hub repository [default: the recipe's]"
+    ),
 ]
 Data = Annotated[
     list[str] | None,

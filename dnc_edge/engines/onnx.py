@@ -22,6 +22,8 @@ from dnc_edge.errors import StudentError, UsageError
 with loading("onnxruntime"):
     import onnxruntime
 
+import numpy as np
+
 # Of a GPU that is not there it writes two long lines for every session; one of ours says what matters.
 onnxruntime.set_default_logger_severity(4)
 
@@ -45,6 +47,7 @@ class OnnxEngine(ScheduledEngine):
         batch: most tokens of one decode.
         provider: "cpu", "cuda", "coreml" or "directml"; None takes CUDA where it is, else the CPU.
         start: the token with which an encoder-decoder begins to write.
+        adapters: archives of `convert/direct.py` by the name that requests use; of a fused graph on the CPU.
 
     Raises:
         StudentError: a graph cannot be loaded, or would not fit the memory.
@@ -63,6 +66,7 @@ class OnnxEngine(ScheduledEngine):
         batch: int = 512,
         provider: str | None = None,
         start: int | None = None,
+        adapters: Mapping[str, Path] | None = None,
     ) -> None:
         check_slots(slots)
         self.threads = chosen_threads(threads)
@@ -80,11 +84,32 @@ class OnnxEngine(ScheduledEngine):
         else:
             fused = "dnc_edge.fused" in sessions["model"].get_modelmeta().custom_metadata_map
             in_place = fused and self.provider == PROVIDERS["cpu"]
-            kind = SharedCache if in_place else CopiedCache
             check_memory(files["model"], cache_bytes=slots * context * cache_bytes(sessions["model"]), loaded=True)
-            cache = kind(sessions["model"], slots, context, max(batch, slots))
+            sizes = slots, context, max(batch, slots)
+            if in_place:
+                matrices = {name: _matrices(path, sessions["model"]) for name, path in (adapters or {}).items()}
+                cache = SharedCache(sessions["model"], *sizes, matrices)
+            else:
+                cache = CopiedCache(sessions["model"], *sizes)
         self.vocabulary_size = cache.vocabulary_size
         super().__init__(cache)
+
+
+def _matrices(path: Path, session: Any) -> dict[str, Any]:
+    """An adapter's inputs, by name.
+
+    Raises:
+        StudentError: it cannot be read, or the graph has no place for it.
+    """
+    try:
+        with np.load(path) as archive:
+            matrices = {name: onnxruntime.OrtValue.ortvalue_from_numpy(matrix) for name, matrix in archive.items()}
+    except (OSError, ValueError) as error:
+        raise StudentError(f"cannot read the adapter {path} ({error})", hint="pull the base again") from error
+    places = {entry.name for entry in session.get_overridable_initializers()}
+    if not places.issuperset(matrices):
+        raise StudentError(f"{path} does not fit the graph", hint="it belongs to another base")
+    return matrices
 
 
 def cache_bytes(session: Any) -> int:

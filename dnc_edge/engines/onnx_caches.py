@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
@@ -33,7 +33,7 @@ class _Cache:
 
     def use(self, adapter: str | None) -> None:
         if adapter is not None:
-            raise StudentError(f"there is no adapter {adapter}", hint="the ONNX engine runs merged students")
+            raise StudentError(f"there is no adapter {adapter}", hint="this graph has its adapter merged in")
 
     def trim(self, slot: int, length: int) -> None:
         """What lies past a sequence's end is never looked at, and written over."""
@@ -83,14 +83,28 @@ class _Buffers(_Cache):
 
 
 class SharedCache(_Buffers):
-    """A fused decoder: one buffer for all slots, written in place by GroupQueryAttention."""
+    """A fused decoder: one buffer for all slots, written in place by GroupQueryAttention.
 
-    def __init__(self, session: Any, slots: int, context: int, batch: int) -> None:
+    An adapter's matrices are inputs of the graph, which without them is the base.
+    """
+
+    def __init__(
+        self, session: Any, slots: int, context: int, batch: int, adapters: Mapping[str, Mapping[str, Any]] | None
+    ) -> None:
         super().__init__(session, slots, context, batch)
         self._held = [0] * slots
-        self._bindings: dict[tuple[int, int], Any] = {}
+        self._bindings: dict[tuple[int, int, str | None], Any] = {}
+        self._adapters = adapters or {}
+        self._adapter: str | None = None
         self._columns = np.arange(context)
         self._logits = np.empty((slots, 1, self.vocabulary_size), np.float32)
+
+    def use(self, adapter: str | None) -> None:
+        if adapter is not None and adapter not in self._adapters:
+            raise StudentError(
+                f"there is no adapter {adapter}", hint=f"the engine has: {', '.join(self._adapters) or 'none'}"
+            )
+        self._adapter = adapter
 
     def trim(self, slot: int, length: int) -> None:
         self._held[slot] = length
@@ -129,15 +143,18 @@ class SharedCache(_Buffers):
 
     def _binding(self, first: int, last: int) -> Any:
         """Keys and values of the slots first to last, in and out the same memory."""
-        if (first, last) not in self._bindings:
+        key = first, last, self._adapter
+        if key not in self._bindings:
             binding = self.session.io_binding()
+            for name, matrix in self._adapters[self._adapter].items() if self._adapter else ():
+                binding.bind_ortvalue_input(name, matrix)
             for name, buffer in self._buffers.items():
                 rows = buffer[first:last]
                 place = ("cpu", 0, np.float32, rows.shape, rows.ctypes.data)
                 binding.bind_input(name, *place)
                 binding.bind_output(name.replace("past_key_values", "present"), *place)
-            self._bindings[first, last] = binding
-        return self._bindings[first, last]
+            self._bindings[key] = binding
+        return self._bindings[key]
 
 
 class CopiedCache(_Buffers):

@@ -97,6 +97,7 @@ class LocalSolver:
         return student.generate(
             tokens + student.tokenizer.encode(begun),
             max_tokens=student.manifest.roles["solve"].max_tokens,
+            role="solve",
             sampling=self.sampling,
             observers=observers,
         )

@@ -45,12 +45,22 @@ class Format:
         """Whether a chat template writes the pieces of this format; the first one may be named otherwise in it."""
         return all(piece in template for piece in self.controls if piece != self.begin)
 
+    def prompt(self, instruction: str = "") -> str:
+        """The template of one user message, up to where the reply begins, after an instruction if there is one."""
+        turns, user = "", "{user}"
+        if instruction and self.system:
+            turns = self.turn.replace("{role}", "system").replace("{content}", instruction)
+        elif instruction:
+            user = f"{instruction}\n\n{user}"
+        return self.begin + turns + self.turn.replace("{role}", "user").replace("{content}", user) + self.opening
 
+
+CHATML = Format(
+    "chatml", ("<|im_start|>", "<|im_end|>"), "<|im_start|>{role}\n{content}<|im_end|>\n",
+    "<|im_start|>assistant\n", "<|im_end|>",
+)  # fmt: skip
 FORMATS = (
-    Format(
-        "chatml", ("<|im_start|>", "<|im_end|>"), "<|im_start|>{role}\n{content}<|im_end|>\n",
-        "<|im_start|>assistant\n", "<|im_end|>",
-    ),
+    CHATML,
     Format(
         "llama-3", ("<|begin_of_text|>", "<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>"),
         "<|start_header_id|>{role}<|end_header_id|>\n\n{content}<|eot_id|>",

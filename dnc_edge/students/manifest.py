@@ -18,16 +18,23 @@ FILENAME = "student.json"
 SCHEMA = 1
 # Which level to take where nobody says and the default one is for another engine.
 PREFERRED = ("q8_0", "int8", "q4_k_m", "f16", "fp32")
+# Parts of which a level has one or, of adapters, one for each role.
+CHOSEN = ("model", "decoder", "adapter")
 PLAIN_NAME = re.compile(r"\w[\w.-]*")
 
 
 @dataclass(frozen=True)
 class Role:
-    """How one role is prompted: the template around the user message, and the most it may decode."""
+    """How one role is prompted: the template around the user message, and the most it may decode.
+
+    Attributes:
+        adapter: the student's file that is put over the base for this role; None leaves the weights as they are.
+    """
 
     template: str
     prompt_version: str
     max_tokens: int
+    adapter: str | None = None
 
 
 @dataclass(frozen=True)
@@ -49,6 +56,14 @@ class WeightFile:
 
 
 @dataclass(frozen=True)
+class BaseFile:
+    """The GGUF file that a student's adapters are for: the name of the base that it comes with, and its checksum."""
+
+    name: str
+    sha256: str
+
+
+@dataclass(frozen=True)
 class Probe:
     """A prompt and the token ids that training saw for it."""
 
@@ -59,7 +74,12 @@ class Probe:
 
 @dataclass(frozen=True)
 class Manifest:
-    """What `student.json` says. `start` is the token with which an encoder-decoder begins to write."""
+    """What `student.json` says.
+
+    Attributes:
+        start: the token with which an encoder-decoder begins to write.
+        base: of a student that is adapters alone.
+    """
 
     name: str
     roles: Mapping[str, Role]
@@ -71,6 +91,7 @@ class Manifest:
     probes: tuple[Probe, ...]
     about: Mapping[str, Any] = field(default_factory=dict, repr=False)
     start: int | None = None
+    base: BaseFile | None = None
 
     def file(self, level: str | None = None, engine: str | None = None) -> WeightFile:
         """The weight file of a level (the default one if None) and engine (any if None).
@@ -104,7 +125,7 @@ class Manifest:
         for candidate in engines:
             for name in wanted:
                 for weights in self.files:
-                    if (weights.engine, weights.level) == (candidate, name) and weights.part in ("model", "decoder"):
+                    if (weights.engine, weights.level) == (candidate, name) and weights.part in CHOSEN:
                         return weights
         return self.file(level, engine)
 
@@ -114,8 +135,16 @@ class Manifest:
         return list(dict.fromkeys((weights.level, weights.engine) for weights in self.files if weights.level))
 
     def parts(self, level: str, engine: str) -> dict[str, WeightFile]:
-        """The files that make up a level for an engine, by part; those that serve all levels included."""
-        return {file.part: file for file in self.files if file.engine == engine and file.level in (level, "")}
+        """The files that make up a level for an engine, by part, but for adapters; those of all levels included."""
+        return {
+            file.part: file
+            for file in self.files
+            if file.engine == engine and file.level in (level, "") and file.part != "adapter"
+        }
+
+    def adapters(self, level: str, engine: str) -> list[WeightFile]:
+        """The adapters of a level for an engine."""
+        return [file for file in self.files if (file.engine, file.level, file.part) == (engine, level, "adapter")]
 
 
 def load(directory: Path) -> Manifest:
@@ -145,7 +174,12 @@ def _read(values: Any) -> Manifest:
     manifest = Manifest(
         name=_a(str, values["name"]),
         roles={
-            name: Role(_a(str, role["template"]), _a(str, role["prompt_version"]), _a(int, role["max_tokens"]))
+            name: Role(
+                _a(str, role["template"]),
+                _a(str, role["prompt_version"]),
+                _a(int, role["max_tokens"]),
+                None if role.get("adapter") is None else _a(str, role["adapter"]),
+            )
             for name, role in _a(dict, values["roles"]).items()
         },
         files=tuple(
@@ -171,6 +205,7 @@ def _read(values: Any) -> Manifest:
         ),
         about=_a(dict, values.get("about", {})),
         start=None if values.get("start") is None else _a(int, values["start"]),
+        base=None if values.get("base") is None else _base(_a(dict, values["base"])),
     )
     if min(manifest.context, manifest.max_subquestions, *(role.max_tokens for role in manifest.roles.values())) < 1:
         raise ValueError("context, max_subquestions and max_tokens are at least 1")
@@ -178,11 +213,21 @@ def _read(values: Any) -> Manifest:
         raise ValueError("stop is empty: nothing would end what the student writes")
     if not manifest.levels:
         raise ValueError("files names no weights")
+    names = {weights.file for weights in manifest.files}
+    if missing := [role.adapter for role in manifest.roles.values() if role.adapter not in (None, *names)]:
+        raise ValueError(f"the adapter {missing[0]!r} is none of its files")
     for weights in manifest.files:
         # A manifest may come from a stranger: it names files beside it and nothing else.
         if not PLAIN_NAME.fullmatch(weights.file) or not re.fullmatch(r"[0-9a-f]{64}", weights.sha256):
             raise ValueError(f"file {weights.file!r} or its checksum is not well formed")
     return manifest
+
+
+def _base(values: Mapping[str, Any]) -> BaseFile:
+    name, sha256 = _a(str, values["name"]), _a(str, values["sha256"])
+    if not PLAIN_NAME.fullmatch(name):
+        raise ValueError(f"base {name!r} is not well formed")
+    return BaseFile(name, sha256)
 
 
 Kind = TypeVar("Kind")
@@ -253,8 +298,8 @@ class Verification:
 def table(files: Sequence[Mapping[str, Any]]) -> str:
     """Levels of a manifest's `files` with size, fidelity and tensor types, as Markdown."""
     lines = [
-        "| level | engine | MB | KL | same top token | plan F1 | plan F1 lost | plans equal | tensors |",
-        "|---|---|---|---|---|---|---|---|---|",
+        "| level | engine | MB | bits/weight | KL | same top token | plan F1 | plan F1 lost | plans equal | tensors |",
+        "|---|---|---|---|---|---|---|---|---|---|",
     ]
     for file in files:
         if "measured" not in file:
@@ -270,11 +315,13 @@ def _cells(measured: Mapping[str, Any]) -> list[str]:
     types = ", ".join(f"{count} {kind}" for kind, count in measured.get("types", {}).items())
     if fallen := measured.get("fell_back"):
         types += f" ({len(fallen)} fell back)"
+    bits = f"{measured['bits_per_weight']:.2f}" if "bits_per_weight" in measured else ""
     if (compared := measured.get("fidelity")) is None:
-        return ["", "", "", "", "", types]
+        return [bits, "", "", "", "", "", types]
     lost = compared["f1_lost"]
     equal = f"{compared['identical']} of {compared['n']}" + (f", {compared['ties']} tied" if compared["ties"] else "")
     return [
+        bits,
         f"{compared['kl']:.2g}",
         f"{compared['top_tokens']:.1%}" + (" (poor)" if compared["poor"] else ""),
         f"{compared['plan_f1']['value']:.3f}",

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 from dnc_edge.errors import StudentError
 from dnc_edge.students.manifest import FILENAME
 
-BUNDLED = "dnc-11m"
+# What is taken if nobody names one: the first that can run here, or else the last.
+DEFAULTS = ("smollm2-135m-dnc", "dnc-11m")
+BUNDLED = DEFAULTS[-1]
 _BUNDLED_ROOT = Path(__file__).parent / "bundled"
 
 
@@ -40,8 +43,18 @@ def is_bundled(directory: Path) -> bool:
     return directory.parent == _BUNDLED_ROOT
 
 
+def default(students: Mapping[str, Path]) -> str:
+    """Name of the student that is taken if nobody names one: the first of `DEFAULTS` whose base is here."""
+    from dnc_edge.students import adapted
+
+    for name in DEFAULTS[:-1]:
+        if name in students and adapted.ready(students[name]):
+            return name
+    return BUNDLED
+
+
 def resolve(name: str | None = None) -> Path:
-    """Directory of a student: a path that holds student.json, or a known name; None is the bundled one.
+    """Directory of a student: a path that holds student.json, or a known name; None is the default one.
 
     Raises:
         StudentError: there is none; the known names are listed.
@@ -52,10 +65,11 @@ def resolve(name: str | None = None) -> Path:
             return directory
         raise StudentError(f"{name} is not a student: it has no {FILENAME}")
     students = known()
+    name = name or default(students)
     try:
-        return students[name or BUNDLED]
+        return students[name]
     except KeyError:
         raise StudentError(
-            f"there is no student named {name or BUNDLED}",
+            f"there is no student named {name}",
             hint=f"known students: {', '.join(students) or 'none'}; a path must hold a slash",
         ) from None

@@ -10,7 +10,7 @@ from dnc_edge.engines import GREEDY, Engine, Observer, Request, Sampling, Step
 from dnc_edge.engines.loading import installed, none_installed
 from dnc_edge.engines.protocol import Finish
 from dnc_edge.errors import PromptTooLong, StudentError
-from dnc_edge.students import lines
+from dnc_edge.students import adapted, lines
 from dnc_edge.students import manifest as manifests
 from dnc_edge.students.lines import Enough, References, Repeats
 from dnc_edge.students.manifest import Manifest, WeightFile
@@ -142,7 +142,7 @@ class Student:
         """Load a student by name or path, its checksum and probes verified.
 
         Args:
-            name: see `resolve`; None is the bundled student.
+            name: see `resolve`; None is the default student.
             level: quantization level; None is the student's default.
             engine: "llama.cpp" or "onnxruntime"; None takes the first that is installed and has the level.
             threads: compute threads; None lets the engine choose.
@@ -158,17 +158,26 @@ class Student:
         engines = installed()
         if not engines:
             raise none_installed()
+        if manifest.base is not None:
+            directory, manifest = adapted.runnable(directory, manifest, engine)
         weights = manifest.choose(level, engine, engines)
         parts = manifest.parts(weights.level, weights.engine)
         # Checksums are worked out while the engine's libraries are imported; nothing is loaded before they hold.
         checks = {part: manifests.Verification(directory, file) for part, file in parts.items()}
+        if manifest.base is not None and weights.engine == "llama.cpp":
+            checks["model"] = manifests.Verification(*adapted.base_of(manifest.base, manifest.name))
+        adapters = {
+            file.file: manifests.Verification(directory, file)
+            for file in manifest.adapters(weights.level, weights.engine)
+        }
         size = context or manifest.context
         if weights.engine == "llama.cpp":
             from dnc_edge.engines.llama_cpp import GgufModel, LlamaCppEngine
             from dnc_edge.students.tokenizer import GgufTokenizer
 
             model = GgufModel(checks["model"].path())
-            llama = LlamaCppEngine(model, context=size, threads=threads, slots=slots)
+            over = {name: check.path() for name, check in adapters.items()}
+            llama = LlamaCppEngine(model, context=size, threads=threads, slots=slots, adapters=over)
             return cls(manifest, weights, llama, GgufTokenizer(model))
         from dnc_edge.engines.onnx import OnnxEngine
         from dnc_edge.students.tokenizer import JsonTokenizer
@@ -177,7 +186,8 @@ class Student:
         if "tokenizer" not in paths:
             raise StudentError(f"student {manifest.name} has no tokenizer file", hint="convert it again")
         tokenizer = JsonTokenizer(paths["tokenizer"])
-        onnx = OnnxEngine(paths, context=size, threads=threads, slots=slots, start=manifest.start)
+        over = {name: check.path() for name, check in adapters.items()}
+        onnx = OnnxEngine(paths, context=size, threads=threads, slots=slots, start=manifest.start, adapters=over)
         if onnx.vocabulary_size < tokenizer.vocabulary_size:
             raise StudentError(
                 f"student {manifest.name} has {onnx.vocabulary_size} tokens, its tokenizer {tokenizer.vocabulary_size}",
@@ -228,16 +238,21 @@ class Student:
         tokens: list[int],
         *,
         max_tokens: int,
+        role: str | None = None,
         sampling: Sampling = GREEDY,
         observers: Sequence[Observer] = (),
     ) -> Generation:
-        """Continue token ids until an end token, `max_tokens` or an observer's end; iterate the result for its text."""
+        """Continue token ids until an end token, `max_tokens` or an observer's end; iterate the result for its text.
+
+        With a `role` its adapter, if it has one, is over the base.
+        """
         request = Request(
             id=f"g{next(_ids)}",
             tokens=tokens,
             max_tokens=max_tokens,
             stop_ids=self.stop_ids,
             sampling=sampling,
+            adapter=self.manifest.roles[role].adapter if role else None,
             shared=max((len(head) for head in self._heads if tokens[: len(head)] == head), default=0),
             observers=observers,
         )
