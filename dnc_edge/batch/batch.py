@@ -130,8 +130,8 @@ def batch(
             progress.before = ledger.enter(journal)
         paid = edge.gate.spent if edge.gate else 0.0
         failure: BaseException | None = None
-        tell(progress)
         pipeline = edge.pipeline(solve=solve)
+        tell(progress)
         todo = _todo(ledger, pipeline, progress, retry_failed=retry_failed)
         try:
             for record in records(todo, pipeline, jobs=jobs):

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from dnc_edge.errors import SolverError, SolverRejected
+from dnc_edge.remote import fields
 from dnc_edge.remote.address import HIDDEN, OPENAI, Address
 from dnc_edge.remote.events import Events, loads
 from dnc_edge.remote.gate import Gate
@@ -56,6 +57,7 @@ class Endpoint:
     tell: Callable[[str], None] = lambda _: None
 
     def __post_init__(self) -> None:
+        fields.check(self.options)
         given = self.base_url or os.environ.get("OPENAI_BASE_URL", "").strip()
         self._address = Address.parse(given or OPENAI)
         self.base_url = self._address.url if self.base_url else None
@@ -83,7 +85,9 @@ class Endpoint:
 
     def cost(self, usage: Usage, prices: Prices) -> float | None:
         """Return the dollars of a reply; None if no price is known, or a request is unaccounted."""
-        return None if usage.unaccounted else prices.of(self.model, self.address, usage)
+        if usage.unaccounted or (prices.remote is None and fields.priced_apart(self.options)):
+            return None
+        return prices.of(self.model, self.address, usage)
 
     def request(self, messages: Messages) -> dict[str, Any]:
         """Return the body as sent."""
