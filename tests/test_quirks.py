@@ -75,8 +75,9 @@ def batch_seen(name: str, folder: Path) -> str:
     (record,) = read_records(folder / "out.jsonl")
     if record["error"]:
         assert quirk.quotes in record["error"]["message"] and (quirk.output or quirk.quotes in entry.reason)
-        paid = "solve" in record["usage"]
-        assert not paid or record["cost_usd"] > 0
+        used = record["usage"].get("solve")
+        paid = bool(used and not used["unaccounted"])
+        assert record["cost_usd"] > 0 if paid else used is None or record["cost_usd"] is None
         return f"`{record['error']['code']}`{', counted' if paid else ''}"
     assert (record["text"], record["answer"]) == (quirk.text, "12")
     assert record["usage"]["solve"]["estimated"] == quirk.estimated and record["cost_usd"] > 0

@@ -23,7 +23,7 @@ from dnc_edge.errors import InputError, MissingError, RecordsFailed, SolverError
 from dnc_edge.remote.endpoint import Endpoint
 from dnc_edge.remote.events import loads
 from dnc_edge.remote.refusals import refusal, words
-from dnc_edge.types import Question, Record, RecordError, record_key
+from dnc_edge.types import Question, Record, RecordError, Usage, record_key
 
 # What OpenAI takes in one file (platform.openai.com/docs/guides/batch), and its price.
 MOST_REQUESTS, MOST_BYTES = 50_000, 200_000_000
@@ -224,16 +224,16 @@ def _answered(record: Record, line: dict[str, Any] | None, endpoint: Endpoint, e
     reading = endpoint.reading(_request(record, endpoint, edge)["body"])
     reading.feed(body)
     reply = reading.reply(instead=words(body))
-    if reply.complete:
-        # A price that was given is taken as it is; the table's is for single requests.
-        full = endpoint.cost(reply.usage, edge.prices)
-        cost = None if full is None else full * (1.0 if edge.prices.remote else DISCOUNT)
-        record = replace(
-            record,
-            usage={**record.usage, "solve": replace(reply.usage, cost_usd=cost)},
-            cost_usd=None if cost is None else (record.cost_usd or 0.0) + cost,
-            price_date=edge.prices.date(),
-        )
+    used = reply.usage if reply.complete else Usage(requests=1, unaccounted=1)
+    # A price that was given is taken as it is; the table's is for single requests.
+    full = endpoint.cost(used, edge.prices)
+    used = replace(used, cost_usd=None if full is None else full * (1.0 if edge.prices.remote else DISCOUNT))
+    record = replace(
+        record,
+        usage={**record.usage, "solve": used},
+        cost_usd=(Usage(cost_usd=record.cost_usd) + used).cost_usd,
+        price_date=edge.prices.date(),
+    )
     if reply.error:
         return _failed(record, reply.error)
     return replace(
