@@ -305,6 +305,16 @@ def test_complete_replies_that_are_no_answers_are_no_sign_of_a_server_that_is_do
     assert gate.spent == pytest.approx((3 * MOST_FAILURES + 1) * 1e-4) and gate.lost == 0
 
 
+def test_each_thread_gets_an_error_of_its_own_when_the_run_has_ended() -> None:
+    gate = Gate()
+    first = failure(SolverAuth)
+    failed(gate, first)
+    first.usage = Usage(requests=3)
+    errors = in_threads(gate, 3)
+    assert len({id(error) for error in (first, *errors)}) == 4
+    assert [(error.code, error.message, error.usage) for error in errors] == [("solver_auth", "told to fail", None)] * 3
+
+
 # The purse
 
 

@@ -84,6 +84,23 @@ def test_a_cost_that_nobody_knows_is_null_in_record_and_summary(tmp_path: Path) 
     assert json.loads(again.stdout)["cost_usd"] is None
 
 
+@pytest.mark.parametrize("quirk", ["overloaded-529", "loading-503", "wait-ms", "temperature"])
+def test_an_error_status_before_the_reply_leaves_the_cost_known(quirk: str, tmp_path: Path) -> None:
+    with QuirkServer() as server:
+        (record,) = run(tmp_path / "out.jsonl", server, quirk, questions(1))
+    assert record["error"] is None and record["usage"]["solve"]["requests"] > 1
+    assert record["usage"]["solve"]["unaccounted"] == 0 and record["cost_usd"] == pytest.approx(COST)
+
+
+@pytest.mark.parametrize("quirk", ["error-midway", "cut-midway", "finish-nothing"])
+def test_what_broke_off_after_some_text_has_an_unknown_cost(quirk: str, tmp_path: Path) -> None:
+    with QuirkServer() as server:
+        (record,) = run(tmp_path / "out.jsonl", server, quirk, questions(1), max_cost=1.0)
+    assert record["cost_usd"] is None and record["usage"]["solve"]["unaccounted"] == 1
+    lines = [json.loads(line) for line in purse_path(tmp_path / "out.jsonl").read_text("utf-8").splitlines()]
+    assert [list(line) for line in lines] == [["attempt", "reserved"]], "the reservation stands"
+
+
 # A fallback
 
 

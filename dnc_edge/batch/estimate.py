@@ -14,7 +14,7 @@ from dnc_edge.pipeline import Pipeline
 from dnc_edge.remote.endpoint import Endpoint
 from dnc_edge.remote.gate import bound
 from dnc_edge.remote.usage import BYTES_PER_TOKEN, CHARACTERS_PER_TOKEN
-from dnc_edge.solvers import ChatSolver, FallbackSolver, Solver
+from dnc_edge.solvers import ChatSolver, FallbackSolver, LocalSolver, Solver
 from dnc_edge.streams import result_of
 from dnc_edge.students.chat import LocalChat
 from dnc_edge.types import Question, Usage
@@ -28,6 +28,8 @@ TOKENS_PER_SUBQUESTION, SUBQUESTIONS = 15, 3
 # Bytes of a line's number and break.
 PER_LINE = 8
 SAMPLE = 20
+# What other packages add has costs of its own.
+KNOWN = (ChatDecomposer, GivenDecomposer, StudentDecomposer, ChatSolver, FallbackSolver, LocalSolver)
 
 
 @dataclass(frozen=True)
@@ -98,7 +100,8 @@ def _expected(pipeline: Pipeline, question: Question) -> Usage:
     elif pipeline.decomposer:
         made = result_of(pipeline.decomposer.decompose(question))
         plan, used = made.subquestions, Usage(cost_usd=made.usage.cost_usd)
-    if pipeline.solver and not _remote(pipeline.solver) and pipeline.prices.local:
+    solver = pipeline.solver
+    if solver and (not isinstance(solver, KNOWN) or (not _remote(solver) and pipeline.prices.local)):
         used += Usage(cost_usd=None)
     for endpoint, messages, output in _requests(pipeline, question, plan):
         tokens = sum(len(message["content"].encode()) for message in messages) // BYTES_PER_TOKEN
@@ -146,8 +149,10 @@ def _solve(pipeline: Pipeline, question: Question, plan: Sequence[str]) -> list[
 
 def _most(pipeline: Pipeline, question: Question) -> float | None:
     """Dollars of a question if every plan and reply is as long as allowed, and every attempt is charged."""
-    parts = (pipeline.decomposer, pipeline.solver)
-    local = any(part and (not _remote(part) or isinstance(part, FallbackSolver)) for part in parts)
+    parts = [part for part in (pipeline.decomposer, pipeline.solver) if part]
+    if not all(isinstance(part, KNOWN) for part in parts):
+        return None
+    local = any(not _remote(part) or isinstance(part, FallbackSolver) for part in parts)
     if local and pipeline.prices.local:
         return None
     total = Usage()

@@ -13,7 +13,7 @@ from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from dnc_edge.errors import SolverError, SolverRejected
+from dnc_edge.errors import SolverError, SolverRejected, SolverServerError
 from dnc_edge.remote import fields
 from dnc_edge.remote.address import HIDDEN, OPENAI, Address
 from dnc_edge.remote.events import Events, loads
@@ -133,19 +133,27 @@ class Endpoint:
                 with self.gate.attempt(self, body) if self.gate else contextlib.nullcontext() as admitted:
                     reply = yield from self._attempt(body, left)
                     if reply.error:
+                        error = self.retry.checked(reply.error, self.name)
+                        # Whatever the server calls the error: what it was seen to generate may be billed.
+                        error.charged |= reply.usage.output_tokens > 0
                         if reply.complete:
-                            reply.error.complete, reply.error.usage = True, reply.usage
-                        raise self.retry.checked(reply.error, self.name)
+                            error.complete, error.usage = True, reply.usage
+                        raise error
                     if admitted:
                         admitted.usage = reply.usage
             except SolverError as error:
-                used += error.usage or Usage(requests=1, unaccounted=error.charged)
+                if reply is None:  # turned away by the gate
+                    error.usage = used if used.requests else None
+                    raise
+                # An error in place of a reply is taken to cost nothing; the cap does not rely on that.
+                nothing = isinstance(error, SolverServerError) and not reply.usage.output_tokens
+                used += error.usage or Usage(requests=1, unaccounted=error.charged and not nothing)
                 error.usage = replace(used, seconds=time.perf_counter() - started)
                 # The total deadline is of all attempts, without the pauses between them.
                 left -= time.perf_counter() - sent
                 if self._adapted(error, body):
                     continue
-                over = left <= 0 or (reply is not None and reply.text)
+                over = left <= 0 or reply.text
                 pause = None if over else self.retry.pause(used.requests, error)
                 if pause is None:
                     raise

@@ -8,6 +8,7 @@ plus what is reserved, never exceeds the cap, and with a purse over all runs, ki
 from __future__ import annotations
 
 import contextlib
+import copy
 import json
 import math
 import threading
@@ -213,8 +214,7 @@ class Gate:
         """Wait for room under the cap; returns the dollars that are now reserved."""
         with self._changed:
             while True:
-                if self._broken:
-                    raise self._broken
+                self._check()
                 amount = worst * self._excess
                 if self.max_cost is None or self.spent + self.lost + self.in_flight + amount <= self.max_cost:
                     self.in_flight += amount
@@ -231,8 +231,7 @@ class Gate:
     def _pause(self, tokens: int) -> float:
         """Seconds to wait before the next attempt; 0 counts it as sent."""
         with self._changed:
-            if self._broken:
-                raise self._broken
+            self._check()
             now = self._clock()
             if now < self._not_before:
                 return self._not_before - now
@@ -246,6 +245,13 @@ class Gate:
             self._sent.append((now, tokens))
             self._tokens_in_window += tokens
             return 0.0
+
+    def _check(self) -> None:
+        """Raise the error that has ended the run, a copy for each thread."""
+        if self._broken:
+            error = copy.copy(self._broken)
+            error.usage = None
+            raise error
 
     def _wait(self, seconds: float) -> None:
         """Sleep, but not past the end of the run."""
@@ -286,7 +292,8 @@ class Gate:
             attempt.usage = error.usage
         if attempt.usage is not None:
             return None if attempt.usage.estimated else attempt.endpoint.cost(attempt.usage, self.prices)
-        return 0.0 if isinstance(error, SolverError) and not error.charged else None
+        unsent = isinstance(error, UsageError) or (isinstance(error, SolverError) and not error.charged)
+        return 0.0 if unsent else None
 
     def _note(self, attempt: Attempt, error: BaseException | None, cost: float | None) -> None:
         """Remember what the end of an attempt says of the server and of its prices."""
