@@ -5,7 +5,7 @@ QUESTION ?= Mia bakes 5 trays of 12 muffins and sells them for 2 dollars each. H
 
 .PHONY: ask test test-long bench lint clean
 
-ask: .venv/ask.stamp
+ask: .venv/ask.stamp .venv/base.stamp
 	$(BIN)/dnc-edge ask "$(QUESTION)"
 
 test: .venv/dev.stamp lint
@@ -40,6 +40,10 @@ clean:
 	@echo "Setting up; about a minute ..."
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable ".[cpu]"
 	touch $@
+
+# 98 MB, once. Without it the small student answers, and the next call tries again.
+.venv/base.stamp: .venv/ask.stamp
+	-$(BIN)/dnc-edge students pull smollm2-135m && touch $@
 
 .venv/dev.stamp: .venv/bin/pip pyproject.toml constraints.txt
 	@echo "Setting up; llama.cpp is compiled once, which takes about five minutes ..."

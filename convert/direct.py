@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import onnx
 
 ARCHITECTURES = ("llama", "qwen2")
-BITS, BLOCK = 8, 64
+BITS, BLOCK = 8, 32
 # Modules that read the same input are one product.
 _JOINED = {
     "attn_qkv": ("attn_q", "attn_k", "attn_v"),

@@ -68,6 +68,22 @@ def test_both_engines_say_the_same(root: Path) -> None:
         assert equal >= len(QUESTIONS)
 
 
+def test_a_graph_whose_cache_is_copied_takes_an_adapter_too(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on a GPU, where the cache is not written in place."""
+    from dnc_edge.engines import onnx
+
+    built = build(root / "on-tiny")
+    graph, adapters = {"model": next(built.glob("*.onnx"))}, {"plan": next(built.glob("*.npz"))}
+    shared = onnx.OnnxEngine(graph, context=64, adapters=adapters)
+    monkeypatch.setattr(onnx, "SharedCache", onnx.CopiedCache)
+    copied = onnx.OnnxEngine(graph, context=64, adapters=adapters)
+    for adapter in (None, "plan"):
+        wanted = shared.logits([5, 6, 7], [8, 9], adapter=adapter)
+        assert np.abs(copied.logits([5, 6, 7], [8, 9], adapter=adapter) - wanted).max() < 1e-3
+    with pytest.raises(StudentError, match="no adapter other"):
+        copied.logits([5], [6], adapter="other")
+
+
 def test_slots_of_different_adapters_do_not_mix(root: Path) -> None:
     build(root / "on-tiny")
     for engine in ("llama.cpp", "onnxruntime"):

@@ -20,6 +20,9 @@ app = typer.Typer(no_args_is_help=True, help="Convert a checkpoint to a quantize
 Checkpoint = Annotated[str, typer.Argument(help="A checkpoint directory, GGUF file, base by name, or hub repository.")]
 Out = Annotated[Path, typer.Option("--out", "-o", help="The student's directory.")]
 Adapter = Annotated[Path | None, typer.Option("--adapter", "-a", help="A PEFT LoRA adapter to merge in first.")]
+Base = Annotated[
+    str | None, typer.Option("--base", "-b", help="What CHECKPOINT, an adapter, was trained on, as in training.")
+]
 Name = Annotated[str | None, typer.Option(help="The student's name [default: that of the directory].")]
 Force = Annotated[bool, typer.Option("--force", help="Replace an existing directory.")]
 Add = Annotated[bool, typer.Option("--add", help="Add to the student that is there, made from the same checkpoint.")]
@@ -41,6 +44,7 @@ def gguf(
         ),
     ] = None,
     adapter: Adapter = None,
+    base: Base = None,
     adapter_only: Annotated[
         bool,
         typer.Option("--adapter-only", help="The adapter alone: a student on its base, or a file if --out is X.gguf."),
@@ -61,7 +65,7 @@ def gguf(
 
       dnc-edge convert gguf Qwen/Qwen2.5-0.5B-Instruct --adapter runs/sft -o students/qwen
 
-      dnc-edge convert gguf smollm2-135m --adapter runs/sft --adapter-only -o students/mine
+      dnc-edge convert gguf runs/sft --base smollm2-135m --adapter-only -o students/mine
     """
     require("torch", "transformers", extra="train")
     from dnc_edge.convert.assembly import Wish
@@ -69,9 +73,10 @@ def gguf(
     from dnc_edge.convert.gguf import gguf as convert_gguf
     from dnc_edge.convert.quantize import parse_levels
 
+    checkpoint, adapter = _trained_on(base, checkpoint, adapter)
     if adapter_only:
         if adapter is None:
-            raise UsageError("--adapter-only needs --adapter")
+            raise UsageError("--adapter-only needs --base or --adapter")
         if out.suffix == ".gguf":
             made = gguf_adapter(checkpoint, adapter, out, level=levels or "q8_0", llama_cpp=llama_cpp)
             output.print_text(f"wrote {made}")
@@ -94,6 +99,7 @@ def onnx(
     out: Out,
     levels: Annotated[str, typer.Option(help="Of fp32, int8, int4.")] = "int8",
     adapter: Adapter = None,
+    base: Base = None,
     name: Name = None,
     force: Force = False,
     add: Add = False,
@@ -116,11 +122,21 @@ def onnx(
     from dnc_edge.convert.onnx import onnx as convert_onnx
     from dnc_edge.convert.quantize import parse_levels
 
+    checkpoint, adapter = _trained_on(base, checkpoint, adapter)
     wanted = parse_levels(levels, known=LEVELS)
     with output.bars() as progress:
         wish = Wish(name, force, add, questions, keep_poor, progress)
         made = convert_onnx(checkpoint, out, levels=wanted, adapter=adapter, wish=wish)
     _report(made, json)
+
+
+def _trained_on(base: str | None, checkpoint: str, adapter: Path | None) -> tuple[str, Path | None]:
+    """(checkpoint, adapter) of the options: with a base, the argument is the adapter."""
+    if base is None:
+        return checkpoint, adapter
+    if adapter is not None:
+        raise UsageError("with --base the argument is the adapter", hint="leave --adapter out")
+    return base, Path(checkpoint)
 
 
 def _report(made: Assembly, as_json: bool) -> None:

@@ -47,7 +47,7 @@ class OnnxEngine(ScheduledEngine):
         batch: most tokens of one decode.
         provider: "cpu", "cuda", "coreml" or "directml"; None takes CUDA where it is, else the CPU.
         start: the token with which an encoder-decoder begins to write.
-        adapters: archives of `convert/direct.py` by the name that requests use; of a fused graph on the CPU.
+        adapters: archives of `convert/direct.py` by the name that requests use.
 
     Raises:
         StudentError: a graph cannot be loaded, or would not fit the memory.
@@ -85,12 +85,9 @@ class OnnxEngine(ScheduledEngine):
             fused = "dnc_edge.fused" in sessions["model"].get_modelmeta().custom_metadata_map
             in_place = fused and self.provider == PROVIDERS["cpu"]
             check_memory(files["model"], cache_bytes=slots * context * cache_bytes(sessions["model"]), loaded=True)
-            sizes = slots, context, max(batch, slots)
-            if in_place:
-                matrices = {name: _matrices(path, sessions["model"]) for name, path in (adapters or {}).items()}
-                cache = SharedCache(sessions["model"], *sizes, matrices)
-            else:
-                cache = CopiedCache(sessions["model"], *sizes)
+            matrices = {name: _matrices(path, sessions["model"]) for name, path in (adapters or {}).items()}
+            kind = SharedCache if in_place else CopiedCache
+            cache = kind(sessions["model"], slots, context, max(batch, slots), matrices)
         self.vocabulary_size = cache.vocabulary_size
         super().__init__(cache)
 

@@ -11,6 +11,9 @@ import numpy as np
 from dnc_edge.engines.slots import Entry
 from dnc_edge.errors import StudentError
 
+# Inputs of the graph (OrtValue by name), by the adapter that they are of.
+Adapters = Mapping[str, Mapping[str, Any]]
+
 
 def _cache_inputs(session: Any) -> list[Any]:
     return [entry for entry in session.get_inputs() if entry.name.startswith("past_key_values")]
@@ -22,7 +25,7 @@ def _by_slot(entries: Sequence[Entry]) -> Iterator[tuple[int, list[Entry]]]:
 
 
 class _Cache:
-    """What all backends are: so many slots, no adapters."""
+    """What all backends are."""
 
     resumes = True
     guesses = False
@@ -33,7 +36,7 @@ class _Cache:
 
     def use(self, adapter: str | None) -> None:
         if adapter is not None:
-            raise StudentError(f"there is no adapter {adapter}", hint="this graph has its adapter merged in")
+            raise StudentError(f"there is no adapter {adapter}", hint="an encoder-decoder has its adapter merged in")
 
     def trim(self, slot: int, length: int) -> None:
         """What lies past a sequence's end is never looked at, and written over."""
@@ -68,36 +71,19 @@ class _Cache:
 
 
 class _Buffers(_Cache):
-    """Keys and values of all slots, by input name: float32, [slots, heads, context, head size]."""
-
-    def __init__(self, session: Any, slots: int, context: int, batch: int) -> None:
-        super().__init__(session, slots, context, batch)
-        self._buffers = {
-            entry.name: np.zeros((slots, int(entry.shape[1]), context, int(entry.shape[3])), np.float32)
-            for entry in _cache_inputs(session)
-        }
-
-    def copy(self, source: int, target: int) -> None:
-        for buffer in self._buffers.values():
-            buffer[target] = buffer[source]
-
-
-class SharedCache(_Buffers):
-    """A fused decoder: one buffer for all slots, written in place by GroupQueryAttention.
+    """Keys and values of all slots, by input name: float32, [slots, heads, context, head size].
 
     An adapter's matrices are inputs of the graph, which without them is the base.
     """
 
-    def __init__(
-        self, session: Any, slots: int, context: int, batch: int, adapters: Mapping[str, Mapping[str, Any]] | None
-    ) -> None:
+    def __init__(self, session: Any, slots: int, context: int, batch: int, adapters: Adapters) -> None:
         super().__init__(session, slots, context, batch)
-        self._held = [0] * slots
-        self._bindings: dict[tuple[int, int, str | None], Any] = {}
-        self._adapters = adapters or {}
+        self._adapters = adapters
         self._adapter: str | None = None
-        self._columns = np.arange(context)
-        self._logits = np.empty((slots, 1, self.vocabulary_size), np.float32)
+        self._buffers = {
+            entry.name: np.zeros((slots, int(entry.shape[1]), context, int(entry.shape[3])), np.float32)
+            for entry in _cache_inputs(session)
+        }
 
     def use(self, adapter: str | None) -> None:
         if adapter is not None and adapter not in self._adapters:
@@ -105,6 +91,26 @@ class SharedCache(_Buffers):
                 f"there is no adapter {adapter}", hint=f"the engine has: {', '.join(self._adapters) or 'none'}"
             )
         self._adapter = adapter
+
+    @property
+    def matrices(self) -> Mapping[str, Any]:
+        """Inputs of the adapter in use."""
+        return self._adapters[self._adapter] if self._adapter else {}
+
+    def copy(self, source: int, target: int) -> None:
+        for buffer in self._buffers.values():
+            buffer[target] = buffer[source]
+
+
+class SharedCache(_Buffers):
+    """A fused decoder: one buffer for all slots, written in place by GroupQueryAttention."""
+
+    def __init__(self, session: Any, slots: int, context: int, batch: int, adapters: Adapters) -> None:
+        super().__init__(session, slots, context, batch, adapters)
+        self._held = [0] * slots
+        self._bindings: dict[tuple[int, int, str | None], Any] = {}
+        self._columns = np.arange(context)
+        self._logits = np.empty((slots, 1, self.vocabulary_size), np.float32)
 
     def trim(self, slot: int, length: int) -> None:
         self._held[slot] = length
@@ -146,7 +152,7 @@ class SharedCache(_Buffers):
         key = first, last, self._adapter
         if key not in self._bindings:
             binding = self.session.io_binding()
-            for name, matrix in self._adapters[self._adapter].items() if self._adapter else ():
+            for name, matrix in self.matrices.items():
                 binding.bind_ortvalue_input(name, matrix)
             for name, buffer in self._buffers.items():
                 rows = buffer[first:last]
@@ -160,8 +166,8 @@ class SharedCache(_Buffers):
 class CopiedCache(_Buffers):
     """Any other decoder: the cache goes in and a longer one comes out. Shorter rows are padded and masked."""
 
-    def __init__(self, session: Any, slots: int, context: int, batch: int) -> None:
-        super().__init__(session, slots, context, batch)
+    def __init__(self, session: Any, slots: int, context: int, batch: int, adapters: Adapters) -> None:
+        super().__init__(session, slots, context, batch, adapters)
         self._inputs = {entry.name for entry in session.get_inputs()}
         self._outputs = [output.name for output in session.get_outputs()]
         # Without position_ids a graph counts what the mask holds; padding would move its positions.
@@ -188,6 +194,7 @@ class CopiedCache(_Buffers):
             feed["position_ids"] = positions[:, None] + np.arange(new)
         for name, buffer in self._buffers.items():
             feed[name] = buffer[slots, :, :past]
+        feed |= {name: matrix.numpy() for name, matrix in self.matrices.items()}
         outputs = dict(zip(self._outputs, self.session.run(None, feed), strict=True))
         for name, buffer in self._buffers.items():
             present = outputs[name.replace("past_key_values", "present")]
