@@ -22,6 +22,7 @@ from dnc_edge.convert.decoders import Decoder, GgufDecoder, OnnxDecoder
 from dnc_edge.decomposers import StudentDecomposer
 from dnc_edge.engines.loading import installed
 from dnc_edge.errors import UsageError
+from dnc_edge.models import shown
 from dnc_edge.streams import result_of
 from dnc_edge.students import manifest as manifests
 from dnc_edge.students.manifest import Manifest
@@ -81,7 +82,7 @@ def quant(
         "slots": slots,
         "threads": threads,
         "repeat": repeat,
-        "solver": solver,
+        "solver": solver and shown(solver),
     }
     claim(out, settings)
     manifest = with_levels(directory, out / "student", levels, say)

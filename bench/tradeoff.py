@@ -18,6 +18,7 @@ from dnc_edge.bench.folder import claim, write
 from dnc_edge.bench.machine import machine
 from dnc_edge.bench.solved import STAGES, solved
 from dnc_edge.errors import UsageError
+from dnc_edge.models import ModelSpec, shown
 from dnc_edge.tasks import Task, stats
 from dnc_edge.types import Question, record_key
 
@@ -32,6 +33,12 @@ class System:
     label: str
     settings: Mapping[str, Any]
     published: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def shown(self) -> dict[str, Any]:
+        """The settings as they may be kept: addresses without passwords."""
+        models = {name: shown(spec) for name in ("decomposer", "solver") if (spec := self.settings.get(name))}
+        return {**self.settings, **models}
 
 
 def systems(
@@ -65,11 +72,10 @@ def systems(
     return found
 
 
-def short(spec: str) -> str:
-    """A decomposer or solver without its address."""
-    return (
-        spec.rpartition("#")[2] if "#" in spec else spec.removeprefix("openai:").removeprefix("student:") or "student"
-    )
+def short(text: str) -> str:
+    """A decomposer or solver in a table: its name alone where that says enough."""
+    spec = ModelSpec.parse(text)
+    return spec.name or spec.kind if spec.kind in ("http", "openai", "student") else text
 
 
 def tradeoff(
@@ -109,7 +115,7 @@ def tradeoff(
     settings = {
         "task": task.name,
         "questions": record_key({problem.id: problem.question for problem in task.problems}),
-        "systems": {row.label: dict(row.settings) for row in rows},
+        "systems": {row.label: row.shown for row in rows},
     }
     claim(out, settings)
     done = []
@@ -162,7 +168,7 @@ def measured(row: System, answered: Mapping[str, Any]) -> dict[str, Any]:
         "usd_per_1000": None if cost is None else 1000 * cost / n,
         "seconds": seconds,
         "latency": {"p50": statistics.median(seconds), "p95": seconds[min(n - 1, int(0.95 * n))]},
-        "settings": dict(row.settings),
+        "settings": row.shown,
     }
 
 

@@ -63,6 +63,16 @@ class ModelSpec:
         return f"{self.kind}:{self.name}" if self.name else self.kind
 
 
+def shown(text: str) -> str:
+    """Return a specification as it may be printed and kept: without user and password.
+
+    Raises:
+        UsageError: an address names no model, or is none.
+    """
+    spec = ModelSpec.parse(text)
+    return text if spec.address is None else str(spec)
+
+
 class Parts(Protocol):
     """What a kind may use to make its models: `Edge` offers it."""
 

@@ -272,16 +272,16 @@ def test_help_loads_nothing_heavy_and_starts_fast() -> None:
 
 
 def test_time_is_not_lost_when_the_solver_is_remote() -> None:
-    """The SDK is imported while the student decodes, not before and not after."""
+    """The HTTP library is imported while the student decodes, not before and not after."""
     from dnc_edge.edge import Edge
 
     with Misbehaving("usage") as server, Edge(solver=f"{server.address}#m") as edge:
         events = edge.stream(QUESTION)
         next(events)
         deadline = time.monotonic() + 10
-        while edge.solver.chat._client is None and time.monotonic() < deadline:  # type: ignore[attr-defined]
+        while edge.solver.chat._transport._client is None and time.monotonic() < deadline:  # type: ignore[attr-defined]
             time.sleep(0.01)
-        assert edge.solver.chat._client is not None  # type: ignore[attr-defined]
+        assert edge.solver.chat._transport._client is not None  # type: ignore[attr-defined]
         assert server.requests == []
         list(events)
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dnc_edge import models
 from dnc_edge.convert.assembly import Wish
 from dnc_edge.convert.gguf import gguf
 from dnc_edge.errors import InputError, UsageError
@@ -73,7 +74,7 @@ def adapt(
         Demonstration(q.id or question_id(q), q.text, teacher="", source="own questions", context=q.context)
         for q in questions
     ]
-    say(f"asking {teacher} about {len(asked)} questions")
+    say(f"asking {models.shown(teacher)} about {len(asked)} questions")
     shown = out / "demonstrations.jsonl"
     demos(asked, teacher, shown, run=run, solve=False, jobs=jobs)
     kept, report = screen(demonstrations.read(shown), keep="S_D-T", sides=sides)

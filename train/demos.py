@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dnc_edge.errors import InputError
+from dnc_edge.models import shown
 from dnc_edge.prompts import FINAL_ANSWER, numbered
 from dnc_edge.train.demonstrations import SAMPLE, Demonstration, write
 from dnc_edge.train.sampling import sampled
@@ -53,7 +54,7 @@ def demos(
     asked = {question.id: question for question in questions}
     parts = {"decomposer": teacher, "solver": teacher, **(settings or {})}
     made = [
-        demonstration(record, asked[record.id], teacher, sample)
+        demonstration(record, asked[record.id], shown(teacher), sample)
         for sample, record in sampled(
             questions, out, parts, samples=samples, run=run, solve=solve, jobs=jobs, tell=tell
         )

@@ -1,0 +1,30 @@
+"""The property tests of what strangers send, with other examples for minutes. Run by `make test-long`."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import pytest
+from hypothesis import seed, settings
+
+from tests import test_reply, test_retry
+
+pytestmark = pytest.mark.long
+
+
+@pytest.mark.parametrize(
+    "test",
+    [
+        test_reply.test_any_json_in_any_field_becomes_a_reply,
+        test_reply.test_any_bytes_become_a_reply,
+        test_reply.test_any_error_of_any_shape_is_one_line_and_one_class,
+        test_retry.test_no_spelling_raises_or_gives_what_cannot_be_slept,
+    ],
+)
+def test_the_reader_of_replies_for_five_minutes_in_all(test: Callable[[], None]) -> None:
+    longer = settings(max_examples=1000)(test)
+    began, number = time.monotonic(), 0
+    while time.monotonic() - began < 75:
+        number += 1
+        seed(number)(longer)()
