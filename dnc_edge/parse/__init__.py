@@ -1,0 +1,40 @@
+"""What models write, read: text to sub-questions, text to final answer."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from dnc_edge.parse.markers import without_marker
+from dnc_edge.parse.plans import ParsedPlan, plan
+from dnc_edge.parse.text import fold, without_repeats
+
+if TYPE_CHECKING:
+    from dnc_edge.parse.answers import final_answer, own_part, subanswers
+    from dnc_edge.parse.numbers import number
+
+__all__ = [
+    "ParsedPlan",
+    "final_answer",
+    "fold",
+    "number",
+    "own_part",
+    "plan",
+    "subanswers",
+    "without_marker",
+    "without_repeats",
+]
+
+
+def __getattr__(name: str) -> Any:
+    # The first sub-question is there before an answer is read: its patterns take some milliseconds to compile.
+    if name in ("final_answer", "own_part", "subanswers", "number"):
+        from dnc_edge.parse import answers, numbers
+
+        globals().update(
+            final_answer=answers.final_answer,
+            own_part=answers.own_part,
+            subanswers=answers.subanswers,
+            number=numbers.number,
+        )
+        return globals()[name]
+    raise AttributeError(name)
