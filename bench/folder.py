@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from dnc_edge import files
 from dnc_edge.errors import UsageError
 
 
@@ -27,6 +28,4 @@ def claim(out: Path, settings: Mapping[str, Any]) -> None:
 def write(path: Path, value: Any) -> None:
     """A JSON file, whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(json.dumps(value, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    partial.replace(path)
+    files.write_json(path, value)

@@ -9,8 +9,9 @@ from pathlib import Path
 
 from dnc_edge.convert.quantize import quantize
 from dnc_edge.errors import StudentError, UsageError
+from dnc_edge.files import replacing, sha256_of
 from dnc_edge.students import manifest as manifests
-from dnc_edge.students.manifest import Manifest, sha256_of
+from dnc_edge.students.manifest import Manifest
 
 LEVELS = ("f16", "q8_0", "q6_k", "q5_k_m", "q4_k_m", "q3_k_m", "q2_k", "iq4_xs")
 FULL = ("f32", "f16")
@@ -64,9 +65,8 @@ def with_levels(
         path = target / f"{manifest.name}-{level}.gguf"
         if not path.is_file():
             say(f"making {level}")
-            partial = path.with_suffix(".partial")
-            quantize(source, partial, level)
-            partial.replace(path)
+            with replacing(path) as partial:
+                quantize(source, partial, level)
         entry = {"file": path.name, "engine": "llama.cpp", "level": level, "part": "model"}
         values["files"].append(entry | {"sha256": sha256_of(path), "bytes": path.stat().st_size})
     manifests.write(target, values)

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from dnc_edge import jsonl, parse
+from dnc_edge import files, parse
 from dnc_edge.errors import InputError
 from dnc_edge.tasks import Task, stats
 
@@ -85,7 +85,7 @@ def read(path: Path) -> Iterator[Recorded]:
     Raises:
         InputError: the file cannot be read, or a line is no recorded reply.
     """
-    for number, (where, line) in enumerate(jsonl.lines(path), start=1):
+    for number, (where, line) in enumerate(files.lines(path), start=1):
         yield _recorded(line, number, where)
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from dnc_edge.convert.metadata import read
 from dnc_edge.convert.quantize import quantize
 from dnc_edge.errors import UsageError
+from dnc_edge.files import replacing
 
 
 @dataclass(frozen=True)
@@ -50,11 +51,11 @@ def shape_file(name: str, level: str, folder: Path) -> Path:
     path = folder / f"{name}-{level}.gguf"
     if not path.is_file():
         folder.mkdir(parents=True, exist_ok=True)
-        whole, partial = folder / f".{name}-f16.gguf", folder / f".{name}-{level}.partial"
+        whole = folder / f".{name}-f16.gguf"
         _write(SHAPES[name], name, whole)
-        quantize(whole, partial, level)
+        with replacing(path) as partial:
+            quantize(whole, partial, level)
         whole.unlink()
-        partial.rename(path)
     return path
 
 

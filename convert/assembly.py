@@ -14,7 +14,8 @@ from dnc_edge.convert import fidelity
 from dnc_edge.convert.checkpoint import Checkpoint, read_json
 from dnc_edge.convert.decoders import Decoder, TransformersDecoder
 from dnc_edge.errors import InputError, StudentError, UsageError
-from dnc_edge.students.manifest import CHOSEN, FILENAME, PREFERRED, SCHEMA, sha256_of, write
+from dnc_edge.files import sha256_of
+from dnc_edge.students.manifest import CHOSEN, FILENAME, PREFERRED, SCHEMA, write
 from dnc_edge.students.tokenizer import Tokenizer, encode_prompt
 
 # (what is being done, how far, of how much); of 0 where that is not known.

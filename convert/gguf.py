@@ -22,6 +22,7 @@ from dnc_edge.convert.quantize import quantize
 from dnc_edge.convert.source import converter
 from dnc_edge.convert.unpack import HEADER, pack
 from dnc_edge.errors import InputError, UsageError
+from dnc_edge.files import replacing
 from dnc_edge.students import bases
 
 ENGINE = "llama.cpp"
@@ -219,12 +220,10 @@ def with_facts(path: Path, checkpoint: Checkpoint, name: str) -> None:
     if contents(reader, Keys.Tokenizer.MODEL) == "llama" and not (checkpoint.path / HEADER).is_file():
         # The converter asks the tokenizer's settings for it, and not for every architecture; its behaviour is surer.
         details[Keys.Tokenizer.ADD_PREFIX] = MetadataDetails(package.GGUFValueType.BOOL, adds_space(checkpoint.path))
-    partial = path.with_name(path.name + ".partial")
-    writer = package.GGUFWriter(partial, arch=architecture(reader), endianess=reader.endianess)
     # It draws a progress bar of its own.
-    with contextlib.redirect_stderr(io.StringIO()):
+    with replacing(path) as partial, contextlib.redirect_stderr(io.StringIO()):
+        writer = package.GGUFWriter(partial, arch=architecture(reader), endianess=reader.endianess)
         copy_with_new_metadata(reader, writer, details, [])
-    partial.replace(path)
 
 
 def adds_space(checkpoint: Path) -> bool:

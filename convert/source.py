@@ -6,7 +6,6 @@ checked against a hash kept here, and the scripts alone (2 MB of 77) are cached.
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 import subprocess
 import sys
@@ -16,6 +15,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from dnc_edge.errors import ExtraMissing, MissingError
+from dnc_edge.files import sha256_of
 
 # Of the source distributions on PyPI.
 SHA256 = {"0.3.36": "832db0699007f1be95a7e41ef12e88926b02ba836461e36a36372db2760c1a2e"}
@@ -82,8 +82,7 @@ def _fetch(installed: str, target: Path) -> None:
 
 def check_hash(archive: Path, expected: str) -> None:
     """Raise MissingError unless the file has the SHA-256 expected."""
-    with archive.open("rb") as file:
-        actual = hashlib.file_digest(file, "sha256").hexdigest()
+    actual = sha256_of(archive)
     if actual != expected:
         raise MissingError(
             f"{archive.name} is not the known source distribution (SHA-256 {actual[:12]}, not {expected[:12]})",

@@ -9,9 +9,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from dnc_edge import parse, prompts
+from dnc_edge import files, parse, prompts
 from dnc_edge.engines import GREEDY, Sampling
-from dnc_edge.errors import DncError, InputError
+from dnc_edge.errors import DncError, InputError, NoPlan
 from dnc_edge.remote.pricing import Prices
 from dnc_edge.remote.protocol import priced
 from dnc_edge.streams import result_of
@@ -56,9 +56,31 @@ class Decomposer(Protocol):
         ...
 
 
+def _read(text: str, *, cap: int, usage: Usage, logprob: float | None = None) -> Plan:
+    """The plan in a reply.
+
+    Raises:
+        NoPlan: there is none in it; what the reply cost is in the error's `usage`.
+    """
+    parsed = parse.plan(text, cap=cap)
+    if not parsed.found:
+        error = NoPlan(
+            f"no sub-question can be found in the decomposer's reply: {' '.join(text.split())[:80]!r}",
+            hint="take another decomposer, show it examples (--shots 2), or ask without a plan (--strategy single)",
+        )
+        error.usage = usage
+        raise error
+    return Plan(parsed.subquestions, raw=text, repaired=parsed.repaired, logprob=logprob, usage=usage)
+
+
 def _next(planning: Planning, history: Sequence[tuple[str, str]]) -> Planning:
-    """One turn of `dynamic`: nothing is told before it is known to be new, for a repeat ends the asking."""
-    plan = result_of(planning)
+    """One turn of `dynamic`: a sub-question is passed on only if it is new; a repeat, or prose, ends the asking."""
+    try:
+        plan = result_of(planning)
+    except NoPlan as error:
+        if not history:
+            raise
+        plan = Plan((), usage=error.usage or Usage())
     asked = {parse.fold(subquestion) for subquestion, _ in history}
     fresh = tuple(subquestion for subquestion in plan.subquestions if parse.fold(subquestion) not in asked)
     for subquestion in fresh:
@@ -114,7 +136,10 @@ class StudentDecomposer:
 
     def planned(self, generation: Generation) -> Plan | DncError:
         """The plan that was decoded, or what was wrong."""
-        return generation.error or self._plan(generation, self.cap)
+        try:
+            return generation.error or self._plan(generation, self.cap)
+        except NoPlan as error:
+            return error
 
     def _generation(self, question: Question, cap: int, given: str = "") -> Generation:
         student = self.student
@@ -143,15 +168,8 @@ class StudentDecomposer:
         return plan
 
     def _plan(self, generation: Generation, cap: int) -> Plan:
-        parsed = parse.plan(generation.text, cap=cap)
-        usage = generation.usage
-        return Plan(
-            subquestions=parsed.subquestions,
-            raw=generation.text,
-            repaired=parsed.repaired,
-            logprob=generation.mean_logprob,
-            usage=replace(usage, cost_usd=self.prices.of_local(usage)),
-        )
+        usage = replace(generation.usage, cost_usd=self.prices.of_local(generation.usage))
+        return _read(generation.text, cap=cap, usage=usage, logprob=generation.mean_logprob)
 
 
 class PlannedDecomposer:
@@ -197,10 +215,10 @@ class ChatDecomposer:
 
     def _ask(self, messages: list[prompts.Message], cap: int) -> Planning:
         reply = yield from priced(self.chat, messages, self.prices, PlanDelta)
-        parsed = parse.plan(reply.text, cap=cap)
-        for number, subquestion in enumerate(parsed.subquestions, start=1):
+        plan = _read(reply.text, cap=cap, usage=reply.usage)
+        for number, subquestion in enumerate(plan.subquestions, start=1):
             yield SubQuestion(number, subquestion)
-        return Plan(parsed.subquestions, raw=reply.text, repaired=parsed.repaired, usage=reply.usage)
+        return plan
 
 
 class GivenDecomposer:
@@ -211,25 +229,39 @@ class GivenDecomposer:
     engine: str | None = None
     level: str | None = None
 
-    def __init__(self, name: str, plan_of: Callable[[Question], Sequence[str]]) -> None:
+    def __init__(
+        self,
+        name: str,
+        plan_of: Callable[[Question], Sequence[str] | None],
+        missing: Callable[[Question], InputError] | None = None,
+    ) -> None:
+        """`plan_of` gives None for a question without a plan, `missing` the error that says so."""
         self.name = name
         self._plan_of = plan_of
+        self._missing = missing
 
     def identity(self, question: Question) -> dict[str, Any]:
         # A file of plans may change under the same name, so the plan itself counts.
-        return {"given": list(self._plan_of(question))}
+        plan = self._plan_of(question)
+        return {"given": None if plan is None else list(plan)}
 
     def decompose(self, question: Question) -> Planning:
-        subquestions = tuple(self._plan_of(question))
+        subquestions = self._plan(question)
         for number, subquestion in enumerate(subquestions, start=1):
             yield SubQuestion(number, subquestion)
         return Plan(subquestions, raw="\n".join(subquestions), usage=Usage(requests=0))
 
     def next(self, question: Question, history: Sequence[tuple[str, str]]) -> Planning:
-        rest = tuple(self._plan_of(question))[len(history) : len(history) + 1]
+        rest = self._plan(question)[len(history) : len(history) + 1]
         for subquestion in rest:
             yield SubQuestion(len(history) + 1, subquestion)
         return Plan(rest, raw="\n".join(rest), usage=Usage(requests=0))
+
+    def _plan(self, question: Question) -> tuple[str, ...]:
+        plan = self._plan_of(question)
+        if plan is None:
+            raise self._missing(question) if self._missing else InputError("there is no plan for the question")
+        return tuple(plan)
 
 
 def trivial() -> GivenDecomposer:
@@ -248,35 +280,27 @@ def recorded(path: Path) -> GivenDecomposer:
         InputError: the file cannot be read, or a line is no record.
     """
     plans: dict[tuple[str, str | None], tuple[str, ...]] = {}
-    try:
-        with path.open(encoding="utf-8") as lines:
-            for number, line in enumerate(lines, start=1):
-                if line.strip():
-                    record = Record.from_json(line, where=f"{path}, line {number}")
-                    plans[record.question, record.context] = record.subquestions or ()
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"cannot read {path}: {error}") from error
-
-    def plan_of(question: Question) -> Sequence[str]:
-        try:
-            return plans[question.text, question.context]
-        except KeyError:
-            raise InputError(f"{path} holds no plan for the question {question.text[:60]!r}") from None
-
-    return GivenDecomposer(f"recorded:{path.name}", plan_of)
+    for where, line in files.lines(path):
+        record = Record.from_json(line, where=where)
+        if record.subquestions is not None:
+            plans[record.question, record.context] = record.subquestions
+    return GivenDecomposer(
+        f"recorded:{path.name}",
+        lambda question: plans.get((question.text, question.context)),
+        lambda question: InputError(
+            f"{path} holds no plan for the question {question.text[:60]!r}", code="no_recorded_plan"
+        ),
+    )
 
 
 def gold(plans: Mapping[str, Sequence[str]]) -> GivenDecomposer:
     """A task's gold plans, by question."""
-
-    def plan_of(question: Question) -> Sequence[str]:
-        try:
-            return plans[question.text]
-        except KeyError:
-            raise InputError(
-                f"there is no gold plan for the question {question.text[:60]!r}",
-                hint="gold plans are those of GSM8K test",
-                code="no_gold_plan",
-            ) from None
-
-    return GivenDecomposer("gold", plan_of)
+    return GivenDecomposer(
+        "gold",
+        lambda question: plans.get(question.text),
+        lambda question: InputError(
+            f"there is no gold plan for the question {question.text[:60]!r}",
+            hint="gold plans are those of GSM8K test",
+            code="no_gold_plan",
+        ),
+    )

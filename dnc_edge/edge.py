@@ -236,8 +236,17 @@ def check_question(question: Question) -> None:
     """Refuse what cannot be asked.
 
     Raises:
-        InputError: the question is empty, or longer than 65,536 characters.
+        InputError: the question is empty, longer than 65,536 characters, or holds what is no text.
     """
+    for name, value in (("question", question.text), ("context", question.context), ("id", question.id)):
+        try:
+            (value or "").encode()
+        except UnicodeEncodeError as error:
+            raise InputError(
+                f"the {name} holds what is no text at character {error.start + 1}: bytes that are not UTF-8, or half "
+                "of a surrogate pair",
+                hint="write it in UTF-8",
+            ) from error
     if not question.text.strip():
         raise InputError("the question is empty")
     if len(question.text) > LONGEST_QUESTION:

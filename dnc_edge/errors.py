@@ -16,6 +16,7 @@
         SolverRefused                 the model refused to answer
         SolverEmpty                   a complete reply without an answer: nothing, thinking alone, a tool call
         SolverBadReply                a reply that is no chat completion, or that stopped for an unknown reason
+        NoPlan                        a decomposer's reply neither asks anything nor says that nothing is to be asked
         SolverBrokenReply             the reply ended before it was complete
         SolverConnection              the address cannot be reached
         SolverTimeout                 no complete reply within a deadline
@@ -165,6 +166,10 @@ class SolverEmpty(SolverError):
 
 class SolverBadReply(SolverError):
     default_code = "solver_bad_reply"
+
+
+class NoPlan(SolverError):
+    default_code = "no_plan"
 
 
 class SolverBrokenReply(SolverError):

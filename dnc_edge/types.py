@@ -157,7 +157,7 @@ class Record:
         return json.dumps(self.to_dict(), ensure_ascii=False)
 
     @classmethod
-    def from_json(cls, text: str, where: str = "record") -> Record:
+    def from_json(cls, text: str | bytes, where: str = "record") -> Record:
         """Read a record back; `where` names the file and line in errors.
 
         Raises:
@@ -165,8 +165,8 @@ class Record:
         """
         try:
             values = json.loads(text)
-        except json.JSONDecodeError as error:
-            raise InputError(f"{where}: not JSON ({error.msg})") from error
+        except (ValueError, RecursionError) as error:
+            raise InputError(f"{where}: not JSON ({getattr(error, 'msg', error)})") from error
         if not isinstance(values, dict) or values.get("schema") != SCHEMA:
             raise InputError(
                 f"{where}: not a dnc-edge record of schema {SCHEMA}",

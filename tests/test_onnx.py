@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from dnc_edge import files
 from dnc_edge.convert.assembly import Wish
 from dnc_edge.convert.decoders import GgufDecoder, OnnxDecoder, TransformersDecoder
 from dnc_edge.convert.gguf import gguf
@@ -146,7 +147,7 @@ def test_a_tokenizer_of_another_student_is_refused(student: Path, tmp_path: Path
     vocabulary = json.loads(path.read_text("utf-8"))
     vocabulary["added_tokens"].append({**vocabulary["added_tokens"][-1], "id": 4096, "content": "<|more|>"})
     path.write_text(json.dumps(vocabulary), encoding="utf-8")
-    tokens.update(sha256=manifest.sha256_of(path), bytes=path.stat().st_size)
+    tokens.update(sha256=files.sha256_of(path), bytes=path.stat().st_size)
     (copy / "student.json").write_text(json.dumps(values), encoding="utf-8")
     with pytest.raises(StudentError, match="do not belong together|tokenizer 4097"):
         Student.open(str(copy), engine="onnxruntime")

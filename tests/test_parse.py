@@ -33,7 +33,6 @@ from dnc_edge import parse
         ("No decomposition", (), 0),
         ("no decomposition is needed.", (), 0),
         ("", (), 0),
-        
     ],
 )
 def test_a_plan_is_its_questions_whatever_they_wear(text: str, subquestions: tuple[str, ...], repaired: int) -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+
 import pytest
 
-from dnc_edge.decomposers import GivenDecomposer, StudentDecomposer, trivial
+from dnc_edge.decomposers import GivenDecomposer, StudentDecomposer, recorded, trivial
 from dnc_edge.pipeline import Pipeline
 from dnc_edge.solvers import FallbackSolver, LocalSolver
 from dnc_edge.types import AnswerDelta, Event, Finished, Notice, PlanDelta, Question, Record, SubQuestion
@@ -151,3 +154,37 @@ def test_a_key_changes_with_everything_that_changes_the_answer(other: Pipeline) 
     assert pipeline.key(QUESTION) != other.key(QUESTION)
     assert pipeline.key(QUESTION) != pipeline.key(Question(QUESTION.text, context="A passage."))
     assert pipeline.key(QUESTION) != pipeline.key(QUESTION, plan=["A?"])
+
+
+def test_a_reply_without_a_plan_is_an_error_and_not_a_question_that_needs_none() -> None:
+    pipeline = static("I am glad to help you with that.")
+    _, last = run(pipeline)
+    assert last.record.error and last.record.error.code == "no_plan" and last.record.error.stage == "decompose"
+    assert "glad to help" in last.record.error.message
+    assert last.record.subquestions is None
+    assert pipeline.solver.asked == []  # type: ignore[union-attr]
+
+
+def test_prose_ends_the_turns_of_dynamic_once_something_was_asked() -> None:
+    pipeline = Pipeline(
+        "dynamic", StudentDecomposer(scripted_student("A?", "That is all we need.")), ScriptedSolver("one", "It is 29")
+    )
+    _, last = run(pipeline)
+    assert last.record.error is None and last.record.subquestions == ("A?",)
+    _, last = run(Pipeline("dynamic", StudentDecomposer(scripted_student("Well, now.")), ScriptedSolver()))
+    assert last.record.error and last.record.error.code == "no_plan"
+
+
+def test_a_question_without_a_recorded_plan_is_an_error_of_that_question_alone(tmp_path: Path) -> None:
+    planned = replace(
+        Record(id="a", question="How many?", key="k", strategy="static", prompt_version="1"), subquestions=("A?", "B?")
+    )
+    unplanned = replace(planned, question="Why?", subquestions=None)
+    (tmp_path / "plans.jsonl").write_text(f"{planned.to_json()}\n{unplanned.to_json()}\n", encoding="utf-8")
+    pipeline = Pipeline("static", recorded(tmp_path / "plans.jsonl"))
+    assert run(pipeline, Question("How many?"))[1].record.subquestions == ("A?", "B?")
+    keys = {pipeline.key(Question(text)) for text in ("How many?", "Why?", "When?")}
+    assert len(keys) == 3
+    for text in ("Why?", "When?"):
+        error = run(pipeline, Question(text))[1].record.error
+        assert error and error.code == "no_recorded_plan" and text in error.message

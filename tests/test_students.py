@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from dnc_edge import files
 from dnc_edge.errors import PromptTooLong, StudentError
 from dnc_edge.students import manifest, resolve
 from dnc_edge.students.student import Student
@@ -72,7 +73,7 @@ def test_a_truncated_or_renamed_file_is_refused_even_where_the_checksum_holds(co
     path = weights(copy)
     path.write_bytes(content)
     entry = {"file": path.name, "engine": "llama.cpp", "level": "q8_0", "bytes": len(content)}
-    edit(copy, files=[{**entry, "sha256": manifest.sha256_of(path)}])
+    edit(copy, files=[{**entry, "sha256": files.sha256_of(path)}])
     with pytest.raises(StudentError, match="not a GGUF file|truncated|cannot load"):
         Student.open(str(copy))
 
@@ -81,7 +82,7 @@ def test_a_gguf_cut_in_the_middle_is_refused(copy: Path) -> None:
     path = weights(copy)
     path.write_bytes(path.read_bytes()[:1_000_000])
     entry = {"file": path.name, "engine": "llama.cpp", "level": "q8_0", "bytes": 1_000_000}
-    edit(copy, files=[{**entry, "sha256": manifest.sha256_of(path)}])
+    edit(copy, files=[{**entry, "sha256": files.sha256_of(path)}])
     with pytest.raises(StudentError, match="cannot load"):
         Student.open(str(copy))
 

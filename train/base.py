@@ -18,6 +18,7 @@ from random import Random
 from typing import Any
 
 from dnc_edge.errors import InputError
+from dnc_edge.files import replacing
 from dnc_edge.train import synthetic
 from dnc_edge.train.arithmetic import Arithmetic, choose
 from dnc_edge.train.augment import Augmenter
@@ -318,8 +319,8 @@ def base(
             "seconds": time.monotonic() - started,
         }
         # Beside it first: whatever happens meanwhile, one whole state is there.
-        torch.save(values, state.with_suffix(".partial"))
-        state.with_suffix(".partial").replace(state)
+        with replacing(state) as partial:
+            torch.save(values, partial)
     model.save_pretrained(out)
     tokenizer.save_pretrained(out)
     figures = {

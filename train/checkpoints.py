@@ -14,6 +14,7 @@ from typing import Any
 
 from dnc_edge.convert.checkpoint import FACTS, UNMERGEABLE, Checkpoint, load_tokenizer, model_class, open_checkpoint
 from dnc_edge.errors import InputError, UsageError
+from dnc_edge.files import write_json
 from dnc_edge.train.demonstrations import Demonstration
 from dnc_edge.train.examples import Encoder
 
@@ -133,7 +134,7 @@ def save(trainer: Any, base: Base, out: Path, facts: Mapping[str, Any], sources:
         "licences": {source: LICENCES[source] for source in sources if source in LICENCES},
         "card": base.checkpoint.about.get("card", {}),
     }
-    (out / FACTS).write_text(json.dumps(values, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    write_json(out / FACTS, values)
 
 
 def last_good(runs: Path) -> Path | None:

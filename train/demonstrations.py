@@ -19,7 +19,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from dnc_edge import jsonl
+from dnc_edge import files
 from dnc_edge.errors import InputError
 
 # Between a question's id and the number of a further sample of it: "gsm8k-train-17~2".
@@ -53,7 +53,7 @@ def read(path: Path, *, bad: Callable[[InputError], None] | None = None) -> Iter
     Raises:
         InputError: the file cannot be read; a line is not JSON or not a demonstration.
     """
-    for where, line in jsonl.lines(path):
+    for where, line in files.lines(path):
         try:
             yield _demonstration(json.loads(line))
         except (ValueError, TypeError, AttributeError) as error:
@@ -78,8 +78,8 @@ def _demonstration(fields: dict[str, Any]) -> Demonstration:
 def write(path: Path, records: Iterable[Any]) -> int:
     """Write demonstrations, or what else is a dataclass, as JSONL; returns how many."""
     count = 0
-    with path.open("w", encoding="utf-8") as out:
+    with files.writing(path) as out:
         for record in records:
-            out.write(json.dumps(asdict(record), ensure_ascii=False) + "\n")
+            out.write(json.dumps(asdict(record), ensure_ascii=False).encode() + b"\n")
             count += 1
     return count

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from dnc_edge import prompts
+from dnc_edge.files import write_json
 from dnc_edge.train.examples import TEMPLATES, Encoder
 
 FILENAME = "train.json"
@@ -78,7 +78,7 @@ def write_facts(checkpoint: Path, tokenizer: Any, *, context: int, training: Map
         "licences": {source: LICENCES[source] for source in training.get("data", {}) if source in LICENCES},
         "card": CARD,
     }
-    (checkpoint / FILENAME).write_text(json.dumps(facts, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    write_json(checkpoint / FILENAME, facts)
     tokenizer.backend_tokenizer.encode_special_tokens = False
     tokenizer.chat_template = chat_template()
     tokenizer.save_pretrained(checkpoint)

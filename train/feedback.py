@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dnc_edge import jsonl
+from dnc_edge import files
 from dnc_edge.errors import InputError
 from dnc_edge.tasks.own import same_answer
 from dnc_edge.train.demonstrations import Demonstration, half
@@ -110,7 +110,7 @@ def read(path: Path) -> list[Preference]:
         InputError: it cannot be read, or a line is none.
     """
     pairs = []
-    for where, line in jsonl.lines(path):
+    for where, line in files.lines(path):
         try:
             fields = json.loads(line)
             pairs.append(Preference(**fields | {name: tuple(fields[name]) for name in ("chosen", "rejected")}))

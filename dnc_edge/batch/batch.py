@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from dnc_edge import files
 from dnc_edge.batch import outputs
 from dnc_edge.batch.ledger import Ledger
 from dnc_edge.batch.records import records
@@ -27,11 +28,13 @@ class Progress:
     """How a run stands.
 
     Attributes:
+        total: questions; repeated: rows that hold one that was there already, and share its record.
         spent: dollars of this run, with replies whose question is not finished; before: of earlier runs. None if
             the cost of a record is not known.
     """
 
     total: int
+    repeated: int = 0
     kept: int = 0
     done: int = 0
     failed: int = 0
@@ -72,6 +75,7 @@ class Progress:
     def to_dict(self) -> dict[str, Any]:
         return {
             "total": self.total,
+            "repeated": self.repeated,
             "kept": self.kept,
             "done": self.done,
             "failed": self.failed,
@@ -125,7 +129,7 @@ def batch(
             outputs.check_format(out)
             journal = stack.enter_context(Journal(journal_path(out), opening=OPENING))
         ledger.ask(questions)
-        progress = Progress(ledger.total)
+        progress = Progress(ledger.total, ledger.repeated)
         if journal:
             progress.before = ledger.enter(journal)
         paid = edge.gate.spent if edge.gate else 0.0
@@ -205,11 +209,19 @@ def check_paths(source: str, out: Path | None) -> None:
     """Refuse an output that is the input, before anything is read.
 
     Raises:
-        UsageError, InputError: they are the same file, or the folder of the output is not there.
+        UsageError, InputError: they are the same file, or the output cannot be a file there.
     """
     if out is None:
         return
-    if source != "-" and Path(source).exists() and out.exists() and Path(source).samefile(out):
-        raise UsageError(f"{out} is the input too", hint="choose another output")
-    if not out.parent.is_dir():
-        raise InputError(f"cannot write {out}: there is no folder {out.parent}")
+    try:
+        if source != "-" and Path(source).exists() and out.exists() and Path(source).samefile(out):
+            raise UsageError(f"{out} is the input too", hint="choose another output")
+        if not out.parent.is_dir():
+            raise InputError(f"cannot write {out}: there is no folder {out.parent}")
+        if out.is_dir():
+            raise InputError(f"cannot write {out}: it is a folder")
+        # The files beside the output have longer names, which may be too long.
+        for beside in (journal_path(out), store_path(out), purse_path(out)):
+            beside.exists()
+    except OSError as error:
+        raise InputError(f"cannot write {out}: {files.reason(error)}", hint="choose another output") from error

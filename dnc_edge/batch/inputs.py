@@ -1,39 +1,51 @@
-"""Questions from JSONL, CSV, Parquet or plain text, gzip-compressed or not, each with the line it stands on."""
+"""Questions from JSONL, JSON, CSV, TSV, Parquet or plain text, compressed or not, each with the line it stands on."""
 
 from __future__ import annotations
 
 import contextlib
 import csv
-import gzip
-import io
 import json
+import math
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
+from dnc_edge import files
 from dnc_edge.edge import check_question
 from dnc_edge.errors import ExtraMissing, InputError, UsageError
 from dnc_edge.types import Question
 
-FORMATS = ("jsonl", "csv", "parquet", "txt")
+DELIMITERS = {"csv": ",", "tsv": "\t"}
+FORMATS = ("jsonl", *DELIMITERS, "parquet", "txt")
 COLUMNS = ("question", "context", "id")
-# Longer lines are not read: no question is, and memory stays bounded.
-LONGEST_LINE = 4_000_000
+LONGEST_ID = 512
+
+
+@dataclass(frozen=True)
+class _Row:
+    """A row before its columns are read: values by name, where it stands, and what is wrong with its bytes."""
+
+    where: str
+    values: Any = None
+    broken: InputError | None = None
 
 
 def format_of(path: str, given: str | None = None) -> str:
     """A file's format by its name, or as given.
 
     Raises:
-        UsageError: neither tells.
+        UsageError: neither tells, or it is Parquet in gzip.
     """
-    name = path.removesuffix(".gz").lower()
+    name = path.lower().removesuffix(".gz")
     found = given or next((form for form in FORMATS if name.endswith(f".{form}")), None)
     if found is None and name.endswith((".json", ".ndjson")):
         found = "jsonl"
     if found not in FORMATS:
         raise UsageError(f"cannot tell the format of {path}", hint=f"name it with --format: {', '.join(FORMATS)}")
+    if found == "parquet" and path.lower().endswith(".gz"):
+        raise UsageError(f"{path}: Parquet is compressed by itself", hint="name it .parquet")
     return found
 
 
@@ -61,135 +73,212 @@ def read(
 ) -> Iterator[Question]:
     """Questions of a file, in order; "-" is stdin.
 
+    Only the columns that are needed are read. Their names match whatever their case and the spaces around them.
+
     Args:
         path: the file.
-        form: its format where the name does not tell; stdin is JSONL unless said otherwise.
+        form: its format if the name does not tell; stdin is JSONL unless said otherwise.
         columns: our name to the file's, see `column_map`.
-        bad: told of a line that cannot be used, which is then passed over; None raises it.
+        bad: told of a row that cannot be used, which is then passed over; None raises it.
 
     Raises:
-        InputError: the file or a line cannot be read; file and line are named.
+        InputError: the file or a row cannot be read; file and row are named.
     """
     form = format_of(path, form or ("jsonl" if path == "-" else None))
     columns = columns or column_map([])
-    rows = _parquet(path) if form == "parquet" else _text(path, form)
-    for where, row in rows:
+    rows = _parquet(path, columns) if form == "parquet" else _text(path, form, columns)
+    for row in rows:
         try:
-            yield _question(row, columns, where)
+            yield _question(row, columns)
         except InputError as error:
             if bad is None:
                 raise
             bad(error)
 
 
-def _question(row: Any, columns: Mapping[str, str], where: str) -> Question:
-    if isinstance(row, InputError):
-        raise row
-    if not isinstance(row, dict):
-        raise InputError(f"{where}: not a JSON object", hint='write {"question": "..."} on each line')
-    text = row.get(columns["question"])
-    if not isinstance(text, str) or not text.strip():
-        have = ", ".join(map(str, list(row)[:8]))
+def _question(row: _Row, columns: Mapping[str, str]) -> Question:
+    if not isinstance(row.values, dict):
+        if row.broken:
+            raise row.broken
+        raise InputError(f"{row.where}: not a JSON object", hint='write {"question": "..."} on each line')
+    text, context, id = (_value(row.values, columns[name]) for name in COLUMNS)
+    if text is None or (isinstance(text, str) and not text.strip()):
+        have = ", ".join(map(str, list(row.values)[:8]))
         raise InputError(
-            f"{where}: no text in {columns['question']!r}", hint=f"it has: {have}; name it with --column question=NAME"
+            f"{row.where}: no text in {columns['question']!r}",
+            hint=f"it has: {have}; name it with --column question=NAME",
         )
-    context, id = row.get(columns["context"]), row.get(columns["id"])
-    if context is not None and not isinstance(context, str):
-        raise InputError(f"{where}: {columns['context']!r} is no text")
-    question = Question(text.strip(), context or None, None if id in (None, "") else str(id))
+    for name, value in (("question", text), ("context", context)):
+        if value is not None and not isinstance(value, str):
+            raise InputError(f"{row.where}: {columns[name]!r} is no text")
+    if isinstance(id, (dict, list)) or (isinstance(id, float) and not math.isfinite(id)):
+        raise InputError(f"{row.where}: {columns['id']!r} is neither text nor a number that can be kept")
+    id = None if id in (None, "") else str(id)
+    if id is not None and len(id) > LONGEST_ID:
+        raise InputError(f"{row.where}: the id has {len(id):,} characters; at most {LONGEST_ID} are kept")
+    question = Question(text.strip(), context or None, id)
     try:
         check_question(question)
     except InputError as error:
-        raise InputError(f"{where}: {error.message}", hint=error.hint) from error
+        raise row.broken or InputError(f"{row.where}: {error.message}", hint=error.hint) from error
     return question
 
 
-def _text(path: str, form: str) -> Iterator[tuple[str, Any]]:
+def _value(values: Mapping[Any, Any], name: str) -> Any:
+    """The value under a name, or under one that differs in case and outer spaces alone."""
+    if name in values:
+        return values[name]
+    return next((values[key] for key in values if _folded(key) == _folded(name)), None)
+
+
+def _folded(name: Any) -> str:
+    return str(name).strip().casefold()
+
+
+def _text(path: str, form: str, columns: Mapping[str, str]) -> Iterator[_Row]:
     name = "stdin" if path == "-" else Path(path).name
     with _opened(path) as file:
-        lines = _lines(file, name)
-        if form == "csv":
-            yield from _csv(lines, name)
-            return
-        for number, line in lines:
-            where = f"{name}, line {number}"
-            if isinstance(line, InputError):
-                yield where, line
-            elif form == "txt":
-                if line.strip():
-                    yield where, {"question": line}
-            elif line.strip():
-                try:
-                    yield where, json.loads(line)
-                except (json.JSONDecodeError, RecursionError) as error:
-                    reason = error.msg if isinstance(error, json.JSONDecodeError) else "nested too deeply"
-                    yield where, InputError(f"{where}: not JSON ({reason})", hint="pass bad lines over with --skip-bad")
+        if form in DELIMITERS:
+            yield from _csv(file, name, DELIMITERS[form], columns)
+        elif form == "jsonl" and _first(file) == b"[":
+            yield from _array(file, name)
+        else:
+            for number, line in files.numbered(file, name):
+                row = _decoded(line, f"{name}, line {number}")
+                if row.values is None or row.values.strip():
+                    yield _Row(row.where, {"question": row.values}, row.broken) if form == "txt" else _parsed(row)
 
 
-def _csv(lines: Iterator[tuple[int, Any]], name: str) -> Iterator[tuple[str, Any]]:
+def _decoded(line: bytes | None, where: str) -> _Row:
+    """A line as text. Bytes that are not UTF-8 stand in it as surrogates, which harm only in needed columns."""
+    if line is None:
+        return _Row(where, None, InputError(f"{where}: longer than {files.LONGEST_LINE:,} bytes"))
+    try:
+        return _Row(where, line.decode("utf-8"))
+    except UnicodeDecodeError as error:
+        broken = InputError(f"{where}: not UTF-8 (byte {error.start})", hint="convert the file with: iconv")
+        return _Row(where, line.decode("utf-8", errors="surrogateescape"), broken)
+
+
+def _parsed(row: _Row) -> _Row:
+    """A line of JSON."""
+    if row.values is None:
+        return row
+    try:
+        # Python refuses to convert integers of thousands of digits, which other columns may hold.
+        return _Row(row.where, json.loads(row.values, parse_int=_integer), row.broken)
+    except (ValueError, RecursionError) as error:
+        reason = error.msg if isinstance(error, json.JSONDecodeError) else "nested too deeply"
+        hint = "pass bad lines over with --skip-bad"
+        return _Row(row.where, None, InputError(f"{row.where}: not JSON ({reason})", hint=hint))
+
+
+def _integer(digits: str) -> float:
+    return int(digits) if len(digits) <= LONGEST_ID else math.inf
+
+
+def _array(file: IO[bytes], name: str) -> Iterator[_Row]:
+    """A file that is one JSON list; it is read whole."""
+    try:
+        values = json.loads(file.read().decode("utf-8-sig", errors="surrogateescape"), parse_int=_integer)
+    except (ValueError, RecursionError, OSError, EOFError) as error:
+        raise InputError(
+            f"{name}: not JSON ({error})", hint="write one JSON object a line, or a list of them"
+        ) from error
+    for number, value in enumerate(values if isinstance(values, list) else [values], start=1):
+        yield _Row(f"{name}, item {number}", value)
+
+
+def _csv(file: IO[bytes], name: str, delimiter: str, columns: Mapping[str, str]) -> Iterator[_Row]:
+    # A wide column that nobody needs is no reason to stop.
+    csv.field_size_limit(files.LONGEST_LINE)
+    broken: InputError | None = None
     count = 0
 
     def text() -> Iterator[str]:
-        nonlocal count
-        for number, line in lines:
-            count = number
-            if isinstance(line, InputError):
-                raise line
-            yield line + "\n"
+        nonlocal count, broken
+        for count, line in files.numbered(file, name):
+            row = _decoded(line, f"{name}, line {count}")
+            broken = broken or row.broken
+            yield (row.values or "") + "\n"
 
-    reader = csv.DictReader(text(), strict=True)
+    lines = text()
+    first = next(lines, "")
+    if first.strip().lower().startswith("sep=") and len(first.strip()) == 5:
+        delimiter, first = first.strip()[4], next(lines, "")
+    elif delimiter not in first:
+        delimiter = next((other for other in ";\t|" if other in first), delimiter)
+    reader = csv.reader(_chained(first, lines), strict=True, delimiter=delimiter)
+    header = _csv_row(reader)
+    if isinstance(header, csv.Error):
+        raise InputError(f"{name}, line 1: not CSV ({header})") from header
+    if header is None:
+        return
+    _check_columns(header, columns, name)
+    while True:
+        start, broken = count + 1, None
+        row = _csv_row(reader)
+        if row is None:
+            return
+        where = f"{name}, line {start}"
+        if isinstance(row, csv.Error):
+            yield _Row(where, None, InputError(f"{where}: not CSV ({row})", hint="pass bad lines over with --skip-bad"))
+        elif len(row) > len(header):
+            yield _Row(where, None, InputError(f"{where}: more fields than the header has"))
+        elif row:
+            yield _Row(where, dict(zip(header, row, strict=False)), broken)
+
+
+def _chained(first: str, lines: Iterator[str]) -> Iterator[str]:
+    yield first
+    yield from lines
+
+
+def _csv_row(reader: Any) -> list[str] | csv.Error | None:
+    """The next row, what is wrong with it, or None at the end."""
     try:
-        for row in reader:
-            where = f"{name}, line {count}"
-            if None in row:
-                yield where, InputError(f"{where}: more fields than the header has")
-            else:
-                yield where, row
+        row: list[str] | None = next(reader, None)
     except csv.Error as error:
-        raise InputError(f"{name}, line {count}: not CSV ({error})") from error
+        return error
+    return row
 
 
-def _lines(file: IO[bytes], name: str) -> Iterator[tuple[int, Any]]:
-    """Numbered lines without their ends; one that is not UTF-8 or far too long is an InputError in its place."""
-    number = 0
-    try:
-        while raw := file.readline(LONGEST_LINE):
-            number += 1
-            if len(raw) == LONGEST_LINE and not raw.endswith(b"\n"):
-                while (more := file.readline(LONGEST_LINE)) and not more.endswith(b"\n"):
-                    pass
-                yield number, InputError(f"{name}, line {number}: longer than {LONGEST_LINE:,} bytes")
-                continue
-            if number == 1:
-                raw = raw.removeprefix(b"\xef\xbb\xbf")
-            try:
-                yield number, raw.rstrip(b"\r\n").decode("utf-8")
-            except UnicodeDecodeError as error:
-                yield (
-                    number,
-                    InputError(
-                        f"{name}, line {number}: not UTF-8 (byte {error.start})", hint="convert the file with: iconv"
-                    ),
-                )
-    except (OSError, EOFError) as error:
-        raise InputError(f"{name}, after line {number}: cannot be read ({error})") from error
+def _check_columns(header: Sequence[str], columns: Mapping[str, str], name: str) -> None:
+    """Refuse a header without questions, or with two columns of one name that is needed."""
+    for ours, theirs in columns.items():
+        found = sum(_folded(column) == _folded(theirs) for column in header)
+        if theirs not in header and found == 0 and ours == "question":
+            raise InputError(
+                f"{name}: no column {theirs!r}",
+                hint=f"it has: {', '.join(header[:8])}; name it with --column question=NAME",
+            )
+        if found > 1 and header.count(theirs) != 1:
+            raise InputError(f"{name}: {found} columns are called {theirs!r}", hint="rename one of them")
 
 
 @contextlib.contextmanager
-def _opened(path: str) -> Iterator[IO[bytes]]:
-    if path == "-":
-        yield sys.stdin.buffer
+def _opened(path: str) -> Generator[IO[bytes]]:
+    if path != "-":
+        with files.opened(path) as file:
+            yield file
         return
-    try:
-        file: Any = gzip.open(path, "rb") if path.endswith(".gz") else Path(path).open("rb")  # noqa: SIM115
-    except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror}") from error
-    with file, io.BufferedReader(file) as buffered:
-        yield buffered
+    if sys.stdin is None:
+        raise InputError("cannot read stdin: it is closed", hint="name a file")
+    with files.decompressed(sys.stdin.buffer) as file:  # type: ignore[arg-type]
+        yield file
 
 
-def _parquet(path: str) -> Iterator[tuple[str, Any]]:
+def _first(file: IO[bytes]) -> bytes:
+    """The first byte that is no white space, without taking it."""
     try:
+        return file.peek(4096)[:4096].removeprefix(b"\xef\xbb\xbf").lstrip()[:1]  # type: ignore[attr-defined,no-any-return]
+    except (OSError, EOFError):
+        return b""  # whoever reads it will say what is wrong
+
+
+def _parquet(path: str, columns: Mapping[str, str]) -> Iterator[_Row]:
+    try:
+        import pyarrow
         import pyarrow.parquet
     except ImportError as error:
         raise ExtraMissing("pyarrow", "parquet") from error
@@ -197,10 +286,24 @@ def _parquet(path: str) -> Iterator[tuple[str, Any]]:
     number = 0
     try:
         with pyarrow.parquet.ParquetFile(path) as file:
-            for batch in file.iter_batches(batch_size=1000):
-                for row in batch.to_pylist():
+            header = file.schema_arrow.names
+            _check_columns(header, columns, name)
+            needed = [column for column in header if _folded(column) in map(_folded, columns.values())]
+            for batch in file.iter_batches(batch_size=1000, columns=needed):
+                values = {column: _texts(batch.column(column)) for column in needed}
+                for index in range(batch.num_rows):
                     number += 1
-                    yield f"{name}, row {number}", row
+                    yield _Row(f"{name}, row {number}", {column: values[column][index] for column in needed})
     except (OSError, pyarrow.ArrowException) as error:
         first = (str(error).splitlines() or ["unreadable"])[0]
         raise InputError(f"cannot read {path}: {first}") from error
+
+
+def _texts(array: Any) -> list[Any]:
+    """A column's values; dates and times as text, for Python's own hold fewer of them."""
+    import pyarrow
+
+    if pyarrow.types.is_temporal(array.type):
+        array = array.cast(pyarrow.string())
+    values: list[Any] = array.to_pylist()
+    return values

@@ -35,6 +35,8 @@ class Ledger:
         )
         self._database.execute("CREATE TABLE done (id TEXT PRIMARY KEY, key TEXT, place INTEGER, failed INTEGER)")
         self.total = 0
+        # Rows that hold a question that was there already: they share its record.
+        self.repeated = 0
 
     def ask(self, questions: Iterable[Question]) -> None:
         """Enter all questions.
@@ -50,7 +52,9 @@ class Ledger:
                 values = (id, question.text, question.context)
                 self._database.execute("INSERT INTO asked (id, text, context) VALUES (?, ?, ?)", values)
                 self.total += 1
-            elif row != (question.text, question.context):
+            elif row == (question.text, question.context):
+                self.repeated += 1
+            else:
                 raise InputError(
                     f"the id {id!r} stands for two different questions", hint="give each question an id of its own"
                 )

@@ -1,17 +1,16 @@
-"""Records to JSONL, CSV or Parquet, gzip-compressed or not; a file appears whole, in the place of the old one."""
+"""Records to JSONL, CSV, TSV or Parquet, gzip-compressed or not; a file appears whole, in the place of the old one."""
 
 from __future__ import annotations
 
 import csv
-import gzip
 import io
 import json
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
-from dnc_edge.batch.inputs import format_of
+from dnc_edge import files
+from dnc_edge.batch.inputs import DELIMITERS, format_of
 from dnc_edge.errors import ExtraMissing, InputError, UsageError
 from dnc_edge.types import RECORD_FIELDS
 
@@ -26,7 +25,9 @@ def check_format(path: Path) -> str:
     """
     form = format_of(str(path))
     if form == "txt":
-        raise UsageError(f"cannot write records to {path}", hint="name it .jsonl, .csv or .parquet, or those with .gz")
+        raise UsageError(
+            f"cannot write records to {path}", hint="name it .jsonl, .csv, .tsv or .parquet; with .gz all but .parquet"
+        )
     return form
 
 
@@ -38,39 +39,31 @@ def write(path: Path, lines: Iterator[str]) -> None:
         ExtraMissing: pyarrow is not installed.
     """
     form = check_format(path)
-    partial = path.with_name(f".{path.name}.partial")
     try:
-        if form == "parquet":
-            _parquet(partial, lines)
-        else:
-            with partial.open("wb") as raw:
-                if path.suffix == ".gz":
-                    with gzip.GzipFile(fileobj=raw, mode="wb", filename="", mtime=0) as packed:
-                        _text(packed, form, lines)
-                else:
-                    _text(raw, form, lines)
-                raw.flush()
-                os.fsync(raw.fileno())
-        partial.replace(path)
+        with files.writing(path) as file:
+            if form == "parquet":
+                _parquet(file, lines)
+            else:
+                _text(file, form, lines)
     except OSError as error:
-        partial.unlink(missing_ok=True)
         raise InputError(
-            f"cannot write {path}: {error.strerror}", hint="every record is in the journal; run the same command again"
+            f"cannot write {path}: {files.reason(error)}",
+            hint="every record is in the journal; run the same command again",
         ) from error
 
 
 def _text(file: Any, form: str, lines: Iterator[str]) -> None:
     text = io.TextIOWrapper(file, encoding="utf-8", errors="surrogatepass", newline="")
-    if form == "csv":
-        _csv(text, lines)
+    if form in DELIMITERS:
+        _csv(text, lines, DELIMITERS[form])
     else:
         text.writelines(f"{line}\n" for line in lines)
     text.flush()
     text.detach()  # the file below is closed by whoever opened it
 
 
-def _csv(file: IO[str], lines: Iterator[str]) -> None:
-    writer = csv.DictWriter(file, RECORD_FIELDS, extrasaction="ignore")
+def _csv(file: IO[str], lines: Iterator[str], delimiter: str) -> None:
+    writer = csv.DictWriter(file, RECORD_FIELDS, extrasaction="ignore", delimiter=delimiter)
     writer.writeheader()
     writer.writerows(flat(json.loads(line)) for line in lines)
 
@@ -86,7 +79,7 @@ def flat(record: dict[str, Any]) -> dict[str, Any]:
     return row
 
 
-def _parquet(path: Path, lines: Iterator[str]) -> None:
+def _parquet(file: IO[bytes], lines: Iterator[str]) -> None:
     try:
         import pyarrow
         import pyarrow.parquet
@@ -97,7 +90,7 @@ def _parquet(path: Path, lines: Iterator[str]) -> None:
     kinds = {"subquestions": lists, "subanswers": lists, "schema": whole, "repaired": whole}
     kinds |= dict.fromkeys(("plan_logprob", "cost_usd", "seconds"), number)
     schema = pyarrow.schema([(name, kinds.get(name, text)) for name in RECORD_FIELDS])
-    with pyarrow.parquet.ParquetWriter(path, schema) as writer:
+    with pyarrow.parquet.ParquetWriter(file, schema) as writer:
         rows: list[dict[str, Any]] = []
         for line in lines:
             record = json.loads(line)

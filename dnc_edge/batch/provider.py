@@ -7,14 +7,13 @@ uploaded), `batches.json` (what became of each). Every step may be run again: no
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from dnc_edge import parse, prompts
+from dnc_edge import files, parse, prompts
 from dnc_edge.batch import outputs
 from dnc_edge.batch.batch import Progress, batch
 from dnc_edge.batch.service import Service
@@ -116,13 +115,10 @@ def plans(folder: Path) -> Iterator[Record]:
     Raises:
         InputError: the folder holds none.
     """
-    path = folder / PLANS
-    try:
-        with path.open(encoding="utf-8") as file:
-            for number, line in enumerate(file, start=1):
-                yield Record.from_json(line, f"{path.name}, line {number}")
-    except FileNotFoundError as error:
-        raise InputError(f"{folder} holds no exported job", hint="run provider-batch export first") from error
+    if not (folder / PLANS).is_file():
+        raise InputError(f"{folder} holds no exported job", hint="run provider-batch export first")
+    for where, line in files.lines(folder / PLANS):
+        yield Record.from_json(line, where)
 
 
 def submit(folder: Path, endpoint: Endpoint) -> list[Submitted]:
@@ -133,18 +129,18 @@ def submit(folder: Path, endpoint: Endpoint) -> list[Submitted]:
     Raises:
         InputError: nothing was exported. SolverError: the provider refused.
     """
-    files = sorted(folder.glob("requests-*.jsonl"))
-    if not files:
+    requests = sorted(folder.glob("requests-*.jsonl"))
+    if not requests:
         raise InputError(f"{folder} holds no request files", hint="run provider-batch export first")
     known = {entry.sha256: entry for entry in submitted(folder)}
     service = Service(endpoint)
-    if any(_hash(file) not in known for file in files):
+    if any(files.sha256_of(file) not in known for file in requests):
         for found in service.batches():
             digest = str(_get(found.get("metadata"), "dnc_edge") or "")
             if digest and digest not in known:
                 known[digest] = _entry("", digest, found)
-    for file in files:
-        digest = _hash(file)
+    for file in requests:
+        digest = files.sha256_of(file)
         if digest in known:
             known[digest].file = file.name
         else:
@@ -270,9 +266,7 @@ def submitted(folder: Path) -> list[Submitted]:
 
 
 def _keep(folder: Path, entries: list[Submitted]) -> None:
-    partial = folder / f".{BATCHES}.partial"
-    partial.write_text(json.dumps([asdict(entry) for entry in entries], indent=2) + "\n", encoding="utf-8")
-    partial.replace(folder / BATCHES)
+    files.write_json(folder / BATCHES, [asdict(entry) for entry in entries])
 
 
 def _entry(file: str, digest: str, made: dict[str, Any]) -> Submitted:
@@ -280,8 +274,3 @@ def _entry(file: str, digest: str, made: dict[str, Any]) -> Submitted:
     total, completed, failed = (count if isinstance(count, int) else 0 for count in counts)
     reason = words(_get(made.get("errors"), "data") or made.get("errors"))
     return Submitted(file, digest, str(made.get("id")), str(made.get("status")), total, completed, failed, reason)
-
-
-def _hash(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
 
 def batch(
-    source: Annotated[str, typer.Argument(metavar="IN", help="JSONL, CSV, Parquet or text, or .gz; - reads stdin.")],
-    out: Annotated[str, typer.Option("--out", "-o", help=".jsonl, .csv or .parquet, or .gz; - prints JSON lines.")],
+    source: Annotated[str, typer.Argument(metavar="IN", help="JSONL, CSV, TSV, Parquet, text, or .gz; - reads stdin.")],
+    out: Annotated[str, typer.Option("--out", "-o", help=".jsonl, .csv, .tsv, .parquet or .gz; - prints JSON lines.")],
     plan_only: Annotated[bool, typer.Option("--plan-only", help="Decompose and solve nothing.")] = False,
-    form: Annotated[str | None, typer.Option("--format", help="Of IN: jsonl, csv, parquet or txt.")] = None,
+    form: Annotated[str | None, typer.Option("--format", help="Of IN: jsonl, csv, tsv, parquet or txt.")] = None,
     column: Annotated[
         list[str] | None, typer.Option(help="OURS=THEIRS for question, context or id; may be repeated.")
     ] = None,
@@ -153,6 +153,8 @@ def _estimate(questions: list[Any], edge: Any, *, solve: bool) -> None:
 
 def _summary(progress: Progress, passed_over: int, target: Path | None, as_json: bool) -> None:
     values = progress.to_dict() | {"passed_over": passed_over}
+    if progress.repeated:
+        output.note(f"{progress.repeated} rows repeat a question that was there already; they share its record")
     if as_json and target is not None:
         output.print_json(values)
         return

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import re
 import threading
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from dnc_edge.errors import StudentError
+from dnc_edge.files import sha256_of, write_json
 
 FILENAME = "student.json"
 SCHEMA = 1
@@ -253,14 +253,7 @@ def keep_files(directory: Path, names: Container[str]) -> None:
 
 def write(directory: Path, values: Mapping[str, Any]) -> None:
     """Write a manifest, whole or not at all."""
-    partial = directory / f".{FILENAME}.partial"
-    partial.write_text(json.dumps(values, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    partial.replace(directory / FILENAME)
-
-
-def sha256_of(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    write_json(directory / FILENAME, values)
 
 
 class Verification:

@@ -6,11 +6,11 @@ for choosing thresholds and settings, "test" is looked at only to report; neithe
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from dnc_edge import files
 from dnc_edge.tasks.own import same_answer
 from dnc_edge.tasks.problem import Problem, plain
 
@@ -29,7 +29,7 @@ class EverydayProblem(Problem):
 
 def load(split: Split | None = None) -> list[EverydayProblem]:
     """The questions in order, kind by kind: of one side, or of both."""
-    rows = [json.loads(line) for line in _FILE.read_text(encoding="utf-8").splitlines()]
+    rows = [row for _, row in files.objects(_FILE)]
     return [
         EverydayProblem(
             f"everyday-{row['id']}",

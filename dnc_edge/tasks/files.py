@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import csv
-import gzip
 import io
 import json
 import os
@@ -14,7 +13,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from dnc_edge.errors import DataMissing, ExtraMissing, InputError
+from dnc_edge import files
+from dnc_edge.errors import DataMissing, ExtraMissing
 
 # Break's longest decompositions and SQL fields exceed csv's 128 KB default.
 csv.field_size_limit(10_000_000)
@@ -69,12 +69,9 @@ def _from_hub(name: str) -> Path:
 
 
 def read_text(name: str) -> str:
-    path = data_path(name)
-    raw = path.read_bytes()
-    if path.suffix == ".gz":
-        raw = gzip.decompress(raw)
-    # Two Bamboogle questions hold broken UTF-8 from upstream.
-    return raw.decode("utf-8", errors="replace")
+    with files.opened(data_path(name)) as file:
+        # Two Bamboogle questions hold broken UTF-8 from upstream.
+        return file.read().decode("utf-8", errors="replace")
 
 
 def read_json(name: str) -> Any:
@@ -89,13 +86,8 @@ def read_jsonl(name: str) -> Iterator[dict[str, Any]]:
             raise ExtraMissing("pyarrow", "parquet") from error
         yield from pyarrow.parquet.read_table(path).to_pylist()
         return
-    for number, line in enumerate(io.StringIO(read_text(name)), start=1):
-        if not line.strip():
-            continue
-        try:
-            yield json.loads(line)
-        except json.JSONDecodeError as error:
-            raise InputError(f"{name}, line {number}: not JSON ({error.msg})") from error
+    for _, row in files.objects(path):
+        yield row
 
 
 def read_csv(name: str) -> Iterator[dict[str, str]]:

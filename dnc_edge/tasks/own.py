@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
-from dnc_edge import jsonl, parse
+from dnc_edge import files, parse
 from dnc_edge.errors import InputError
 from dnc_edge.tasks.problem import Problem, plain, same_number
 
@@ -26,12 +24,9 @@ def load(path: Path, columns: Mapping[str, str]) -> list[Problem]:
     """
     name = {ours: columns.get(ours, ours) for ours in COLUMNS}
     problems = []
-    for number, (where, line) in enumerate(jsonl.lines(path), start=1):
+    for number, (where, row) in enumerate(files.objects(path), start=1):
         try:
-            row: dict[str, Any] = json.loads(line)
             question, answer = str(row[name["question"]]), str(row[name["answer"]])
-        except (ValueError, TypeError) as error:
-            raise InputError(f"{where}: not a JSON object ({error})") from error
         except KeyError as error:
             have = ", ".join(row)
             raise InputError(f"{where}: no {error}", hint=f"it has: {have}; name it with --column OURS=NAME") from error
