@@ -51,7 +51,7 @@ def decompressed(file: io.BufferedReader) -> Generator[IO[bytes]]:
     except OSError as error:  # a folder
         raise InputError(f"cannot read {file.name}: {reason(error)}") from error
     if packed:
-        with gzip.GzipFile(fileobj=file) as unpacked, io.BufferedReader(unpacked) as buffered:  # type: ignore[type-var]
+        with gzip.GzipFile(fileobj=file) as unpacked, io.BufferedReader(unpacked) as buffered:
             yield buffered
     else:
         yield file
