@@ -12,7 +12,7 @@ from collections.abc import Callable, Generator, Iterator
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, TextIO
 
-from dnc_edge.errors import DncError
+from dnc_edge.errors import DncError, InputError, UsageError
 from dnc_edge.types import AnswerDelta, Event, Finished, Notice, PlanDelta, Record, SubQuestion
 
 if TYPE_CHECKING:
@@ -29,18 +29,51 @@ def safe(text: str) -> str:
     return _CONTROL.sub("", text)
 
 
+def print_line(text: str, *, end: str = "\n") -> None:
+    """Text on stdout, as it is.
+
+    Raises:
+        InputError: it cannot be written; later output is dropped, so that it is said once.
+    """
+    try:
+        print(text, end=end, flush=True)
+    except BrokenPipeError:  # whoever read it has enough
+        raise
+    except OSError as error:
+        silence_stdout()
+        raise InputError(f"cannot write to stdout: {error.strerror}", code="stdout") from error
+
+
+def silence_stdout() -> None:
+    """Drop what was and will be printed, for a stream that failed would fail again when Python ends."""
+    with contextlib.suppress(OSError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+
+
+def require_stdout() -> None:
+    """Refuse to pay for what nobody could read.
+
+    Raises:
+        UsageError: stdout is closed.
+    """
+    if sys.__stdout__ is None:
+        raise UsageError("stdout is closed; nothing was asked", hint="send it to a file or to /dev/null")
+
+
 def print_json(value: Any, *, indent: int | None = None) -> None:
     """One JSON value on stdout, as one line unless indented."""
-    print(jsons.dumps(value, ensure_ascii=False, indent=indent), flush=True)
+    unicode = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
+    print_line(jsons.dumps(value, ensure_ascii=not unicode, indent=indent))
 
 
 def print_text(text: str) -> None:
-    print(safe(text), flush=True)
+    print_line(safe(text))
 
 
 def note(text: str) -> None:
     """A line for the person, on stderr."""
-    print(_dim(safe(text), sys.stderr), file=sys.stderr, flush=True)
+    with contextlib.suppress(OSError):  # there is nobody left to tell
+        print(_dim(safe(text), sys.stderr), file=sys.stderr, flush=True)
 
 
 @contextlib.contextmanager
@@ -118,7 +151,8 @@ def standing(now: Progress) -> str:
 def print_error(error: DncError) -> None:
     """One line: what is wrong, and what to do."""
     hint = f"; {error.hint}" if error.hint else ""
-    print(f"dnc-edge: {safe(error.message)}{safe(hint)}".replace("\n", " "), file=sys.stderr, flush=True)
+    with contextlib.suppress(OSError):
+        print(f"dnc-edge: {safe(error.message)}{safe(hint)}".replace("\n", " "), file=sys.stderr, flush=True)
 
 
 def report(
@@ -136,17 +170,37 @@ def report(
 
     Raises:
         DncError: the one that the record tells of, once the record is printed.
+        InputError: stdout takes no more; the record is on stderr then, for it was paid for.
+        UsageError: stdout is closed.
     """
+    require_stdout()
+    last: Finished | None = None
+
+    def seen() -> Iterator[Event]:
+        nonlocal last
+        for event in events:
+            last = event if isinstance(event, Finished) else last
+            yield event
+
     # Closed whatever happens: a stream that hangs in mid-air holds the engine.
     with contextlib.closing(events):
-        if as_events:
-            last = _show_events(events)
-        elif json:
-            last = next(event for event in events if isinstance(event, Finished))
-            print_json(last.record.to_dict(), indent=indent)
-        else:
-            last = _show(events, live and sys.stdout.isatty())
-    if last.error:
+        try:
+            if as_events:
+                _show_events(seen())
+            elif json:
+                finished = next(event for event in seen() if isinstance(event, Finished))
+                print_json(finished.record.to_dict(), indent=indent)
+            else:
+                _show(seen(), live and sys.stdout.isatty())
+        except InputError as error:
+            if error.code != "stdout":
+                raise
+            for _ in seen():
+                pass
+            if last:
+                note(last.record.to_json())
+            raise
+    if last and last.error:
         raise last.error
 
 
@@ -253,7 +307,7 @@ class _View:
 
     def subquestion(self, event: SubQuestion) -> None:
         if not self.live:
-            print(f"  {event.number}. {safe(event.text)}", flush=True)
+            print_line(f"  {event.number}. {safe(event.text)}")
             return
         self._leave_answer()
         self.end_plan_line()
@@ -266,17 +320,17 @@ class _View:
         if not self._in_answer:
             self.end_plan_line()
             self._in_answer = True
-            print(flush=True)
+            print_line("")
         self._write(safe(text))
 
     def finish(self, record: Record) -> None:
         if self._start:
             self.end_plan_line()
         if record.text and not self._in_answer:
-            print(("\n" if record.subquestions else "") + safe(record.text), flush=True)
+            print_line(("\n" if record.subquestions else "") + safe(record.text))
         self.end_line()
         if record.subquestions == () and not record.text and not self.live:
-            print(self._none_needed, flush=True)
+            print_line(self._none_needed)
         if record.solver and record.solver.startswith("student:") and record.answer is not None:
             note("The answer comes from a small local model and is often wrong; --solver asks a capable one.")
         if record.error is None:
@@ -284,11 +338,11 @@ class _View:
 
     def end_line(self) -> None:
         if self._mid_line:
-            print(flush=True)
+            print_line("")
             self._mid_line = False
 
     def _write(self, text: str) -> None:
-        print(text, end="", flush=True)
+        print_line(text, end="")
         self._mid_line = not text.endswith("\n")
 
 

@@ -201,7 +201,7 @@ def _strings(values: Any, name: str) -> tuple[str, ...]:
 def record_key(settings: Mapping[str, Any]) -> str:
     """Hash of the canonical JSON of everything that changes an answer."""
     text = json.dumps(settings, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
-    return "sha256:" + hashlib.sha256(text.encode("utf-8")).hexdigest()
+    return "sha256:" + hashlib.sha256(text.encode("utf-8", errors="surrogatepass")).hexdigest()
 
 
 # What a strategy yields, in order: deltas and sub-questions of the plan, deltas of the answer, the record.

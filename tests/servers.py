@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 GOOD = "1. 24\n2. 72\nThe answer is: 72"
+UNICODE = "1. 60 € für Łukasz 🧁\nThe answer is: 120 €"
 
 
 def heeding_interrupts() -> None:
@@ -156,6 +157,8 @@ class _Handler(BaseHTTPRequestHandler):
         elif behaviour == "plan":
             text = "1. How many trays are there?\n2. How many muffins in all?"
             self._stream([self._chunk(piece) for piece in text.split(" ")], finish="stop")
+        elif behaviour == "unicode":
+            self._stream([self._chunk(f"{line}\n") for line in UNICODE.split("\n")], finish="stop")
         elif behaviour == "garbage":
             self._stream(["data: {not json\n\n"], finish=None)
         elif behaviour == "empty":

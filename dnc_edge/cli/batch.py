@@ -80,6 +80,8 @@ def batch(
             raise UsageError(f"unknown {name} {value!r}", hint=f"choose from: {', '.join(known)}")
     target = None if out == "-" else Path(out)
     check_paths(source, target)
+    if target is None:
+        output.require_stdout()
     prices = options.prices(price, local_price)
     passed_over = 0
 
@@ -136,7 +138,7 @@ def batch(
                     retry_failed=retry_failed,
                     in_input_order=order == "input",
                     tell=told,
-                    emit=print if out == "-" else lambda _: None,
+                    emit=output.print_line if out == "-" else lambda _: None,
                 )
             finally:
                 if progress:
@@ -154,7 +156,8 @@ def _estimate(questions: list[Any], edge: Any, *, solve: bool) -> None:
 def _summary(progress: Progress, passed_over: int, target: Path | None, as_json: bool) -> None:
     values = progress.to_dict() | {"passed_over": passed_over}
     if progress.repeated:
-        output.note(f"{progress.repeated} rows repeat a question that was there already; they share its record")
+        rows = "row repeats" if progress.repeated == 1 else "rows repeat"
+        output.note(f"{progress.repeated} {rows} a question that was there already and shares its record")
     if as_json and target is not None:
         output.print_json(values)
         return

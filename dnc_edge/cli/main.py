@@ -11,7 +11,8 @@ from typing import Annotated
 import typer
 
 from dnc_edge import __version__, output
-from dnc_edge.errors import DncError, MissingError
+from dnc_edge.cli import process
+from dnc_edge.errors import DncError, InputError, MissingError
 
 INTERRUPTED = 130
 LINKS = "git config core.symlinks true && git checkout -- dnc_edge, then install it again"
@@ -75,6 +76,7 @@ def main() -> None:
         if arguments[index : index + 2] == ["--price", "paper"]:
             arguments[index] = "--local-price"
     warnings.showwarning = _warned
+    process.prepare()
     try:
         build(arguments)(args=arguments, prog_name="dnc-edge")
     except DncError as error:
@@ -87,6 +89,11 @@ def main() -> None:
         missing = MissingError(f"{error.name} is not here: the checkout has no symbolic links", hint=LINKS)
         output.print_error(missing)
         sys.exit(missing.exit_code)
+    except OSError as error:
+        # A full disk, a terminal that is gone: nothing that a traceback would explain.
+        output.silence_stdout()
+        output.print_error(InputError(f"{error.filename or 'an output'}: {error.strerror or error}"))
+        sys.exit(InputError.exit_code)
     except SystemExit as ended:
         # Typer turns Ctrl-C into this code without a word.
         if ended.code == INTERRUPTED:

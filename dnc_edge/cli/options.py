@@ -112,7 +112,8 @@ def read_question(text: str | None, file: Path | None) -> str:
         return read_text(file).strip()
     if text not in (None, "-"):
         return str(text).strip()
-    if text is None and sys.stdin.isatty():
+    # Python has no stdin where the shell closed it.
+    if sys.stdin is None or (text is None and sys.stdin.isatty()):
         raise UsageError("there is no question", hint='try: dnc-edge ask "..." or dnc-edge ask --help')
     try:
         return sys.stdin.buffer.read().decode("utf-8-sig").strip()
