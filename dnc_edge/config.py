@@ -81,10 +81,25 @@ def load(flags: Mapping[str, Any] | None = None, *, environment: Mapping[str, st
         variable = f"DNC_EDGE_{setting.name.upper()}"
         if environment.get(variable):
             merged[setting.name] = _checked(setting.name, environment[variable], variable)
-    for name, value in (flags or {}).items():
-        if value is not None:
-            merged[name] = _checked(name, value, f"--{name.replace('_', '-')}")
-    return Settings(**merged)
+    return Settings(**merged | _given(flags or {}))
+
+
+def changed(settings: Settings, flags: Mapping[str, Any]) -> Settings:
+    """Settings with single ones changed; a flag that is None was not given.
+
+    Raises:
+        UsageError: an unknown setting, or a value of the wrong kind, in `settings` too.
+    """
+    values = {
+        name: _checked(name, value, f"Settings.{name}") for name, value in vars(settings).items() if value is not None
+    }
+    return Settings(**values | _given(flags))
+
+
+def _given(flags: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        name: _checked(name, value, f"--{name.replace('_', '-')}") for name, value in flags.items() if value is not None
+    }
 
 
 _CHOICES = {
@@ -96,7 +111,8 @@ _CHOICES = {
 }
 _RANGES: dict[str, tuple[float, float]] = {
     "temperature": (0, 10), "top_p": (1e-6, 1), "max_subquestions": (1, 50), "threads": (1, 1024),
-    "max_tokens": (1, 1_000_000), "shots": (0, 2), "timeout": (0.001, 86_400), "patience": (0, 86_400 * 7),
+    "max_tokens": (1, 1_000_000), "shots": (0, 2), "seed": (0, 2**32 - 1), "timeout": (0.001, 86_400),
+    "patience": (0, 86_400 * 7),
 }  # fmt: skip
 
 
@@ -108,9 +124,12 @@ def _checked(name: str, value: Any, source: str) -> Any:
     try:
         if isinstance(value, bool) or (kind == "str" and not isinstance(value, str)):
             raise ValueError
+        if kind == "int" and isinstance(value, float) and not value.is_integer():
+            raise ValueError
         value = {"str": str, "int": int, "float": float}[kind](value)
-    except (ValueError, TypeError):
-        raise UsageError(f"{source}: {value!r} is not {'a number' if kind != 'str' else 'text'}") from None
+    except (ValueError, TypeError, OverflowError):
+        wanted = {"str": "text", "int": "a whole number", "float": "a number"}[kind]
+        raise UsageError(f"{source}: {value!r} is not {wanted}") from None
     if name in _CHOICES and value not in _CHOICES[name]:
         raise UsageError(f"{source}: unknown {name} {value!r}", hint=f"choose from: {', '.join(_CHOICES[name])}")
     if name in _RANGES and not _RANGES[name][0] <= value <= _RANGES[name][1]:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dnc_edge.config import Settings, load
+from dnc_edge.config import Settings, changed, load
 from dnc_edge.engines.protocol import Sampling
 from dnc_edge.errors import InputError
 from dnc_edge.remote.pricing import Prices
@@ -42,7 +42,7 @@ class Edge:
         gate: what every remote request must pass, for runs of many.
         store: where complete remote replies are kept and looked up.
         tell: called with a line whenever a server makes us wait.
-        **flags: single settings, over all other sources.
+        **flags: single settings, over all other sources and over `settings`.
 
     Raises:
         UsageError: a setting is unknown or out of range.
@@ -60,7 +60,7 @@ class Edge:
         tell: Callable[[str], None] = lambda _: None,
         **flags: Any,
     ) -> None:
-        self.settings = settings or load(flags)
+        self.settings = load(flags) if settings is None else changed(settings, flags)
         self.prices = prices or Prices()
         self.solver_options = dict(solver_options or {})
         self.slots, self.gate, self.store, self.tell = slots, gate, store, tell

@@ -140,6 +140,17 @@ def test_edit_opens_the_plan_before_anything_is_sent(tmp_path: Path) -> None:
     assert json.loads(result.stdout)["subquestions"] == ["How many pens?"]
 
 
+def test_no_line_of_a_question_becomes_a_sub_question_when_its_plan_is_edited(tmp_path: Path) -> None:
+    editor = tmp_path / "editor"
+    editor.write_text("#!/bin/sh\nexit 0\n", encoding="utf-8")
+    editor.chmod(0o755)
+    question = "Mia has 5 trays.\nEach holds 12 muffins.\n\nHow many muffins has Mia?"
+    with Misbehaving("usage") as server:
+        arguments = ("ask", "--json", "--edit", "-d", "trivial", "--solver", f"{server.address}#m")
+        result = dnc_edge(*arguments, question, EDITOR=str(editor))
+    assert json.loads(result.stdout)["subquestions"] == ["How many muffins has Mia?"]
+
+
 def test_an_edited_plan_that_is_empty_or_no_text_sends_nothing(tmp_path: Path) -> None:
     editor = tmp_path / "editor"
     for script, complaint in (

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from dnc_edge import config
+from dnc_edge.edge import Edge
 from dnc_edge.errors import UsageError
 
 
@@ -35,7 +36,12 @@ def test_flag_beats_environment_beats_file_beats_default() -> None:
         ({"threads": 10_000}, {}, "", "--threads: 10000 is out of range"),
         ({}, {"DNC_EDGE_TOP_P": "two"}, "", "DNC_EDGE_TOP_P: 'two' is not a number"),
         ({}, {}, "theme = 'dark'", "there is no setting theme"),
-        ({}, {}, "threads = true", "True is not a number"),
+        ({}, {}, "threads = true", "True is not a whole number"),
+        ({"max_subquestions": 2.9}, {}, "", "--max-subquestions: 2.9 is not a whole number"),
+        ({}, {"DNC_EDGE_SHOTS": "1.5"}, "", "DNC_EDGE_SHOTS: '1.5' is not a whole number"),
+        ({}, {}, "max_tokens = inf", "inf is not a whole number"),
+        ({}, {}, "temperature = nan", "nan is out of range"),
+        ({"seed": -1}, {}, "", "--seed: -1 is out of range"),
         ({}, {}, "threads =", "not TOML"),
     ],
 )
@@ -46,3 +52,13 @@ def test_a_bad_value_is_named_with_its_source(
         write_file(file)
     with pytest.raises(UsageError, match=complaint.replace("(", r"\(")):
         config.load(flags, environment=environment)
+
+
+def test_flags_change_settings_that_are_given_and_both_are_checked() -> None:
+    settings = config.Settings(solver="openai:a", threads=2)
+    with Edge(settings, solver="openai:b", max_subquestions=3) as edge:
+        assert (edge.settings.solver, edge.settings.threads, edge.settings.max_subquestions) == ("openai:b", 2, 3)
+    with pytest.raises(UsageError, match="there is no setting colour"):
+        Edge(settings, colour="red")
+    with pytest.raises(UsageError, match="Settings.seed: -1 is out of range"):
+        Edge(config.Settings(seed=-1))

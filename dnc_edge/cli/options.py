@@ -148,7 +148,8 @@ def edited(question: str, plan: Sequence[str]) -> list[str]:
     editor = os.environ.get("VISUAL") or os.environ.get("EDITOR")
     if not editor:
         raise UsageError("--edit needs an editor", hint="export EDITOR=nano")
-    head = f"// {question}\n// One sub-question a line; lines that begin with // are left out.\n"
+    head = "".join(f"// {line}\n" for line in question.splitlines())
+    head += "// One sub-question a line; lines that begin with // are left out.\n"
     with tempfile.NamedTemporaryFile("w", suffix=".plan.txt", delete=False, encoding="utf-8") as file:
         file.write(head + "".join(f"{line}\n" for line in plan))
     path = Path(file.name)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from dnc_edge.parse.markers import without_marker
 from dnc_edge.parse.plans import ParsedPlan, plan
+from dnc_edge.parse.structured import QUESTION_MARKS
 from dnc_edge.parse.text import fold, without_repeats
 
 if TYPE_CHECKING:
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from dnc_edge.parse.numbers import number
 
 __all__ = [
+    "QUESTION_MARKS",
     "ParsedPlan",
     "final_answer",
     "fold",
@@ -24,17 +26,17 @@ __all__ = [
     "without_repeats",
 ]
 
-
-def __getattr__(name: str) -> Any:
+if not TYPE_CHECKING:
     # The first sub-question is there before an answer is read: its patterns take some milliseconds to compile.
-    if name in ("final_answer", "own_part", "subanswers", "number"):
-        from dnc_edge.parse import answers, numbers
+    def __getattr__(name: str) -> Any:
+        if name in ("final_answer", "own_part", "subanswers", "number"):
+            from dnc_edge.parse import answers, numbers
 
-        globals().update(
-            final_answer=answers.final_answer,
-            own_part=answers.own_part,
-            subanswers=answers.subanswers,
-            number=numbers.number,
-        )
-        return globals()[name]
-    raise AttributeError(name)
+            globals().update(
+                final_answer=answers.final_answer,
+                own_part=answers.own_part,
+                subanswers=answers.subanswers,
+                number=numbers.number,
+            )
+            return globals()[name]
+        raise AttributeError(name)

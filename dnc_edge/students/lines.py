@@ -182,7 +182,7 @@ def _repeats(line: str, earlier: str) -> bool:
 
 
 def _extends(line: str, earlier: str) -> bool:
-    return line != earlier and earlier.endswith(tuple(parse.QUESTION_MARKS)) and line.startswith(earlier)
+    return line != earlier and earlier.endswith(parse.QUESTION_MARKS) and line.startswith(earlier)
 
 
 def _folded(line: bytes) -> str:
