@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 from hypothesis import seed, settings
 
-from tests import test_reply, test_retry
+from tests import test_reply, test_retry, test_texts
 
 pytestmark = pytest.mark.long
 
@@ -23,8 +23,24 @@ pytestmark = pytest.mark.long
     ],
 )
 def test_the_reader_of_replies_for_five_minutes_in_all(test: Callable[[], None]) -> None:
+    _run(test, seconds=75)
+
+
+@pytest.mark.parametrize(
+    "test",
+    [
+        test_texts.test_any_text_has_a_plan_or_none,
+        test_texts.test_any_text_has_an_answer_or_none,
+        test_texts.test_any_bytes_are_rows_or_bad_rows,
+    ],
+)
+def test_parsers_and_rows_for_five_minutes_each(test: Callable[[], None]) -> None:
+    _run(test, seconds=300)
+
+
+def _run(test: Callable[[], None], *, seconds: float) -> None:
     longer = settings(max_examples=1000)(test)
     began, number = time.monotonic(), 0
-    while time.monotonic() - began < 75:
+    while time.monotonic() - began < seconds:
         number += 1
         seed(number)(longer)()
