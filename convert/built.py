@@ -11,6 +11,7 @@ from typing import Any
 from dnc_edge.convert.direct import BITS, write_adapter, write_graph
 from dnc_edge.convert.metadata import read
 from dnc_edge.convert.vocabulary import tokenizer_json
+from dnc_edge.files import sha256_of
 from dnc_edge.students import adapted
 from dnc_edge.students import manifest as manifests
 
@@ -60,7 +61,7 @@ def build(directory: Path, progress: Callable[[str], None] = lambda _: None) -> 
     made("tokenizer.json", "tokenizer", "").write_text(vocabulary, encoding="utf-8")
     for file in files:
         path = partial / file["file"]
-        file |= {"sha256": manifests.sha256_of(path), "bytes": path.stat().st_size}
+        file |= {"sha256": sha256_of(path), "bytes": path.stat().st_size}
     values = json.loads((directory / manifests.FILENAME).read_text(encoding="utf-8"))
     del values["base"]
     for role in values["roles"].values():

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from dnc_edge import files
 from dnc_edge.convert.built import build
 from dnc_edge.engines import Request
 from dnc_edge.errors import InputError, StudentError
@@ -162,7 +163,7 @@ def test_a_build_appears_whole_and_once_for_each_adapter(root: Path) -> None:
 def test_an_architecture_without_a_graph_is_refused(root: Path) -> None:
     file = tiny_base.write_base(root / "tiny" / "tiny.gguf", architecture="gemma")
     tiny_base.edit(root / "tiny", files=[tiny_base.entry(file, "model")])
-    tiny_base.edit(root / "on-tiny", base={"name": "tiny", "sha256": manifest.sha256_of(file)})
+    tiny_base.edit(root / "on-tiny", base={"name": "tiny", "sha256": files.sha256_of(file)})
     with pytest.raises(InputError, match="architecture gemma, for which no graph is known"):
         build(root / "on-tiny")
     assert not adapted.built_directory(manifest.load(root / "on-tiny")).exists()

@@ -9,6 +9,7 @@ from typing import Any
 import gguf
 import numpy as np
 
+from dnc_edge import files
 from dnc_edge.students import manifest
 from dnc_edge.students.chat import CHATML
 
@@ -96,7 +97,7 @@ def _finish(writer: Any) -> None:
 
 def entry(path: Path, part: str, level: str = "f32") -> dict[str, Any]:
     facts = {"file": path.name, "engine": "llama.cpp", "level": level, "part": part}
-    return facts | {"sha256": manifest.sha256_of(path), "bytes": path.stat().st_size}
+    return facts | {"sha256": files.sha256_of(path), "bytes": path.stat().st_size}
 
 
 def facts(name: str, files: list[dict[str, Any]], *, adapter: str | None = None) -> dict[str, Any]:
@@ -123,7 +124,7 @@ def write_students(root: Path, *, name: str = "on-tiny") -> Path:
     manifest.write(base, facts("tiny", [entry(file, "model")]))
     adapter = write_adapter(student / "decompose.gguf")
     values = facts(name, [entry(adapter, "adapter")], adapter=adapter.name)
-    manifest.write(student, values | {"base": {"name": "tiny", "sha256": manifest.sha256_of(file)}})
+    manifest.write(student, values | {"base": {"name": "tiny", "sha256": files.sha256_of(file)}})
     return student
 
 

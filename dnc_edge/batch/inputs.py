@@ -24,7 +24,7 @@ LONGEST_ID = 512
 
 
 @dataclass(frozen=True)
-class _Row:
+class Row:
     """A row before its columns are read: values by name, where it stands, and what is wrong with its bytes."""
 
     where: str
@@ -89,14 +89,19 @@ def read(
     rows = _parquet(path, columns) if form == "parquet" else _text(path, form, columns)
     for row in rows:
         try:
-            yield _question(row, columns)
+            yield question(row, columns)
         except InputError as error:
             if bad is None:
                 raise
             bad(error)
 
 
-def _question(row: _Row, columns: Mapping[str, str]) -> Question:
+def question(row: Row, columns: Mapping[str, str]) -> Question:
+    """The question of a row.
+
+    Raises:
+        InputError: it holds none that can be asked; the row is named.
+    """
     if not isinstance(row.values, dict):
         if row.broken:
             raise row.broken
@@ -116,12 +121,12 @@ def _question(row: _Row, columns: Mapping[str, str]) -> Question:
     id = None if id in (None, "") else str(id)
     if id is not None and len(id) > LONGEST_ID:
         raise InputError(f"{row.where}: the id has {len(id):,} characters; at most {LONGEST_ID} are kept")
-    question = Question(text.strip(), context or None, id)
+    asked = Question(text.strip(), context or None, id)
     try:
-        check_question(question)
+        check_question(asked)
     except InputError as error:
         raise row.broken or InputError(f"{row.where}: {error.message}", hint=error.hint) from error
-    return question
+    return asked
 
 
 def _value(values: Mapping[Any, Any], name: str) -> Any:
@@ -135,7 +140,7 @@ def _folded(name: Any) -> str:
     return str(name).strip().casefold()
 
 
-def _text(path: str, form: str, columns: Mapping[str, str]) -> Iterator[_Row]:
+def _text(path: str, form: str, columns: Mapping[str, str]) -> Iterator[Row]:
     name = "stdin" if path == "-" else Path(path).name
     with _opened(path) as file:
         if form in DELIMITERS:
@@ -146,38 +151,38 @@ def _text(path: str, form: str, columns: Mapping[str, str]) -> Iterator[_Row]:
             for number, line in files.numbered(file, name):
                 row = _decoded(line, f"{name}, line {number}")
                 if row.values is None or row.values.strip():
-                    yield _Row(row.where, {"question": row.values}, row.broken) if form == "txt" else _parsed(row)
+                    yield Row(row.where, {"question": row.values}, row.broken) if form == "txt" else _parsed(row)
 
 
-def _decoded(line: bytes | None, where: str) -> _Row:
+def _decoded(line: bytes | None, where: str) -> Row:
     """A line as text. Bytes that are not UTF-8 stand in it as surrogates, which harm only in needed columns."""
     if line is None:
-        return _Row(where, None, InputError(f"{where}: longer than {files.LONGEST_LINE:,} bytes"))
+        return Row(where, None, InputError(f"{where}: longer than {files.LONGEST_LINE:,} bytes"))
     try:
-        return _Row(where, line.decode("utf-8"))
+        return Row(where, line.decode("utf-8"))
     except UnicodeDecodeError as error:
         broken = InputError(f"{where}: not UTF-8 (byte {error.start})", hint="convert the file with: iconv")
-        return _Row(where, line.decode("utf-8", errors="surrogateescape"), broken)
+        return Row(where, line.decode("utf-8", errors="surrogateescape"), broken)
 
 
-def _parsed(row: _Row) -> _Row:
+def _parsed(row: Row) -> Row:
     """A line of JSON."""
     if row.values is None:
         return row
     try:
         # Python refuses to convert integers of thousands of digits, which other columns may hold.
-        return _Row(row.where, json.loads(row.values, parse_int=_integer), row.broken)
+        return Row(row.where, json.loads(row.values, parse_int=_integer), row.broken)
     except (ValueError, RecursionError) as error:
         reason = error.msg if isinstance(error, json.JSONDecodeError) else "nested too deeply"
         hint = "pass bad lines over with --skip-bad"
-        return _Row(row.where, None, InputError(f"{row.where}: not JSON ({reason})", hint=hint))
+        return Row(row.where, None, InputError(f"{row.where}: not JSON ({reason})", hint=hint))
 
 
 def _integer(digits: str) -> float:
     return int(digits) if len(digits) <= LONGEST_ID else math.inf
 
 
-def _array(file: IO[bytes], name: str) -> Iterator[_Row]:
+def _array(file: IO[bytes], name: str) -> Iterator[Row]:
     """A file that is one JSON list; it is read whole."""
     try:
         values = json.loads(file.read().decode("utf-8-sig", errors="surrogateescape"), parse_int=_integer)
@@ -186,10 +191,10 @@ def _array(file: IO[bytes], name: str) -> Iterator[_Row]:
             f"{name}: not JSON ({error})", hint="write one JSON object a line, or a list of them"
         ) from error
     for number, value in enumerate(values if isinstance(values, list) else [values], start=1):
-        yield _Row(f"{name}, item {number}", value)
+        yield Row(f"{name}, item {number}", value)
 
 
-def _csv(file: IO[bytes], name: str, delimiter: str, columns: Mapping[str, str]) -> Iterator[_Row]:
+def _csv(file: IO[bytes], name: str, delimiter: str, columns: Mapping[str, str]) -> Iterator[Row]:
     # A wide column that nobody needs is no reason to stop.
     csv.field_size_limit(files.LONGEST_LINE)
     broken: InputError | None = None
@@ -222,11 +227,11 @@ def _csv(file: IO[bytes], name: str, delimiter: str, columns: Mapping[str, str])
             return
         where = f"{name}, line {start}"
         if isinstance(row, csv.Error):
-            yield _Row(where, None, InputError(f"{where}: not CSV ({row})", hint="pass bad lines over with --skip-bad"))
+            yield Row(where, None, InputError(f"{where}: not CSV ({row})", hint="pass bad lines over with --skip-bad"))
         elif len(row) > len(header):
-            yield _Row(where, None, InputError(f"{where}: more fields than the header has"))
+            yield Row(where, None, InputError(f"{where}: more fields than the header has"))
         elif row:
-            yield _Row(where, dict(zip(header, row, strict=False)), broken)
+            yield Row(where, dict(zip(header, row, strict=False)), broken)
 
 
 def _chained(first: str, lines: Iterator[str]) -> Iterator[str]:
@@ -276,7 +281,7 @@ def _first(file: IO[bytes]) -> bytes:
         return b""  # whoever reads it will say what is wrong
 
 
-def _parquet(path: str, columns: Mapping[str, str]) -> Iterator[_Row]:
+def _parquet(path: str, columns: Mapping[str, str]) -> Iterator[Row]:
     try:
         import pyarrow
         import pyarrow.parquet
@@ -293,7 +298,7 @@ def _parquet(path: str, columns: Mapping[str, str]) -> Iterator[_Row]:
                 values = {column: _texts(batch.column(column)) for column in needed}
                 for index in range(batch.num_rows):
                     number += 1
-                    yield _Row(f"{name}, row {number}", {column: values[column][index] for column in needed})
+                    yield Row(f"{name}, row {number}", {column: values[column][index] for column in needed})
     except (OSError, pyarrow.ArrowException) as error:
         first = (str(error).splitlines() or ["unreadable"])[0]
         raise InputError(f"cannot read {path}: {first}") from error

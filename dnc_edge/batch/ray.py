@@ -11,9 +11,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from dnc_edge.batch.inputs import format_of
+from dnc_edge import files
+from dnc_edge.batch import inputs
 from dnc_edge.edge import Edge
-from dnc_edge.errors import ExtraMissing, InputError, UsageError
+from dnc_edge.errors import DncError, ExtraMissing, InputError, UsageError
 from dnc_edge.pipeline import question_id
 from dnc_edge.types import Question
 
@@ -46,14 +47,19 @@ class Worker:
 
     def _questions(self, rows: dict[str, Any]) -> Iterator[Question]:
         """What of a batch of rows is still to be asked."""
-        texts = rows[self.columns["question"]]
-        empty = [None] * len(texts)
-        contexts, ids = (rows.get(self.columns[name], empty) for name in ("context", "id"))
-        for text, context, id in zip(texts, contexts, ids, strict=True):
-            question = Question(str(text).strip(), context or None, None if id is None else str(id))
+        names = [name for name in self.columns.values() if name in rows]
+        for values in zip(*(rows[name] for name in names), strict=True):
+            row = inputs.Row("a row", dict(zip(names, map(_plain, values), strict=True)))
+            question = inputs.question(row, self.columns)
             question = Question(question.text, question.context, question.id or question_id(question))
             if self.done.get(question.id or "") != self.pipeline.key(question):
                 yield question
+
+
+def _plain(value: Any) -> Any:
+    """A value of numpy as Python's own; what is missing from a column of numbers is None."""
+    value = value.item() if hasattr(value, "item") else value
+    return None if value != value else value
 
 
 def ray_batch(
@@ -81,7 +87,8 @@ def ray_batch(
         how many records this run made.
 
     Raises:
-        UsageError: the format is none that Ray reads here. InputError: the input has no such column.
+        UsageError: the format is none that Ray reads here. InputError: the input has no such column, or a row of it
+            is no question; Ray does not tell which, `batch` without it does.
         ExtraMissing: ray is not installed.
     """
     try:
@@ -89,7 +96,7 @@ def ray_batch(
     except ImportError as error:
         raise ExtraMissing("ray", "ray") from error
     readers = {"jsonl": ray.data.read_json, "csv": ray.data.read_csv, "parquet": ray.data.read_parquet}
-    form = format_of(source)
+    form = inputs.format_of(source)
     if form not in readers:
         raise UsageError(f"Ray does not read {source}", hint="take JSONL, CSV or Parquet")
     if not ray.is_initialized():
@@ -102,14 +109,21 @@ def ray_batch(
         raise InputError(f"{source} has no column {columns['question']!r}", hint=f"it has: {', '.join(names)}")
     done = finished(out)
     out.mkdir(parents=True, exist_ok=True)
-    data.map_batches(
+    made = data.map_batches(
         Worker,
         fn_constructor_args=(dict(settings), dict(columns), solve, jobs, done),
         batch_size=ROWS,
         batch_format="numpy",
         compute=ray.data.ActorPoolStrategy(size=workers),
         num_cpus=1 - LIGHT,
-    ).write_json(str(out), ray_remote_args={"num_cpus": LIGHT})
+    )
+    try:
+        made.write_json(str(out), ray_remote_args={"num_cpus": LIGHT})
+    except ray.exceptions.RayTaskError as error:
+        # What a worker raised on purpose is one line here too.
+        if isinstance(error.cause, DncError):
+            raise error.cause from error
+        raise
     return len(finished(out)) - len(done)
 
 
@@ -125,7 +139,9 @@ def finished(out: Path) -> dict[str, str]:
 def written(out: Path) -> Iterator[dict[str, Any]]:
     """All records of a folder; a later run's come after an earlier one's."""
     for path in sorted(out.glob("*.json"), key=lambda path: path.stat().st_mtime_ns) if out.is_dir() else ():
-        with path.open(encoding="utf-8") as file:
-            for line in file:
-                values: dict[str, Any] = json.loads(json.loads(line)["record"])
-                yield values
+        for where, row in files.objects(path):
+            try:
+                values: dict[str, Any] = json.loads(row["record"])
+            except (KeyError, TypeError, ValueError) as error:
+                raise InputError(f"{where}: not a record of the ray runner", hint="choose another folder") from error
+            yield values

@@ -79,7 +79,8 @@ def batch(
         if value not in known:
             raise UsageError(f"unknown {name} {value!r}", hint=f"choose from: {', '.join(known)}")
     target = None if out == "-" else Path(out)
-    check_paths(source, target)
+    if runner == "local":
+        check_paths(source, target)
     if target is None:
         output.require_stdout()
     prices = options.prices(price, local_price)
@@ -102,6 +103,11 @@ def batch(
     if runner == "ray":
         if source == "-" or out == "-" or max_cost is not None or rpm or tpm:
             raise UsageError("the ray runner reads files, and keeps no cap and no rate over its actors")
+        if skip_bad or retry_failed or dry_run or json or form or order != "input":
+            raise UsageError(
+                "the ray runner has no --skip-bad, --retry-failed, --dry-run, --json, --format and --order",
+                hint="it asks failed questions again, and stops at a row that is no question",
+            )
         from dnc_edge.batch.ray import ray_batch
 
         own = {"prices": prices, "solver_options": solver_options, "slots": slots, **settings}

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from dnc_edge import prompts
 from dnc_edge.errors import InputError, MissingError, StudentError
+from dnc_edge.files import sha256_of
 from dnc_edge.students import index
 from dnc_edge.students import manifest as manifests
 from dnc_edge.students.chat import CHATML, Format
@@ -97,7 +98,7 @@ def known_as(file: Path) -> Base:
     """
     if not file.is_file():
         raise MissingError(f"there is no file {file}")
-    digest = manifests.sha256_of(file)
+    digest = sha256_of(file)
     for base in BASES.values():
         if base.sha256 == digest:
             return base
