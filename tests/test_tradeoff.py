@@ -19,7 +19,7 @@ from dnc_edge.batch.paid import PaidRun
 from dnc_edge.bench.fractions import fractions
 from dnc_edge.bench.papers import CONFIGS, Models
 from dnc_edge.bench.report import report, section
-from dnc_edge.bench.tradeoff import System, dry_run, systems, tradeoff
+from dnc_edge.bench.tradeoff import System, dry_run, pareto, systems, tradeoff
 from dnc_edge.errors import BudgetReached, UsageError
 from dnc_edge.remote.pricing import Prices
 from dnc_edge.train.stepwise import StepwiseConfig
@@ -167,3 +167,27 @@ def test_shares_of_the_data_are_compared_for_three_methods(checkpoint: Path, dat
     again = fractions("svamp", str(checkpoint), tmp_path, shares=(0.02, 0.04), limit=3, config=config)
     assert again["rows"] == made["rows"]
     assert report([made], tmp_path).read_text("utf-8").count("<svg") == 1
+
+
+def test_an_unknown_cost_is_on_no_side_of_the_front() -> None:
+    def row(accuracy: float, usd: float | None, seconds: float = 1.0) -> dict[str, Any]:
+        return {"accuracy": {"value": accuracy}, "usd_per_1000": usd, "latency": {"p50": seconds}}
+
+    assert pareto([row(0.9, 2.0), row(0.8, 1.0), row(0.7, 1.5)]) == [True, True, False]
+    # The second could cost anything: it neither beats the others nor is beaten.
+    assert pareto([row(0.8, 1.0), row(0.9, None), row(0.7, 1.5)]) == [True, None, False]
+    assert pareto([row(0.9, None), row(0.8, None)]) == [True, False]
+
+
+def test_a_row_of_unknown_cost_is_reported_as_such(data: Path, tmp_path: Path) -> None:
+    task = tasks.load("gsm8k", limit=3)
+    with Counting(odds={"torn": 1.0}) as torn, Counting() as good:
+        made = tradeoff(
+            task, rows(torn.address, "static") + rows(good.address, "static"), tmp_path, run=PaidRun(PRICED), jobs=3
+        )
+    unknown, known = made["rows"]
+    assert unknown["usd_per_1000"] is None and unknown["stages"]["solve"]["unaccounted"] >= 3
+    assert unknown["pareto"] is None and known["pareto"] is True and known["usd_per_1000"] > 0
+    made_section = section(made)
+    assert any("their cost is not known" in note for note in made_section.notes)
+    assert "unknown" in report([made], tmp_path).read_text("utf-8")
