@@ -204,7 +204,7 @@ class ChatDecomposer:
         self.name = chat.name
 
     def identity(self, question: Question) -> dict[str, Any]:
-        return {**self.chat.identity(), "cap": self.cap, "shots": self.shots}
+        return {**self.chat.identity, "cap": self.cap, "shots": self.shots}
 
     def decompose(self, question: Question) -> Planning:
         return self._ask(prompts.decompose(question.text, question.context, cap=self.cap, shots=self.shots), self.cap)

@@ -51,7 +51,7 @@ class Pipeline:
             "strategy": self.strategy,
             "mode": self.mode,
             "decomposer": None,
-            "solver": self.solver.identity() if self.solver else None,
+            "solver": self.solver.identity if self.solver else None,
         }
         if plan is not None:
             settings["decomposer"] = {"given": list(plan)}

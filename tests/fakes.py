@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from typing import Any
 
 from dnc_edge.engines import Request, Step
@@ -97,10 +97,8 @@ class ScriptedSolver:
 
     def __init__(self, *replies: str | None) -> None:
         self.replies = list(replies)
+        self.identity: Mapping[str, Any] = {"scripted": True}
         self.asked: list[tuple[str, tuple[str, ...]]] = []
-
-    def identity(self) -> dict[str, Any]:
-        return {"scripted": True}
 
     def prepare(self) -> None:
         pass

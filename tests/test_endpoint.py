@@ -133,7 +133,7 @@ def test_a_refused_connection_is_one_clear_line() -> None:
 
 def test_no_key_is_asked_for_until_a_request_is_due(monkeypatch: pytest.MonkeyPatch) -> None:
     remote = Endpoint("gpt-4o-mini")
-    assert remote.identity()["model"] == "gpt-4o-mini"
+    assert remote.identity["model"] == "gpt-4o-mini"
     with pytest.raises(SolverError, match="OPENAI_API_KEY is not set"):
         next(remote.stream(MESSAGES))
 
@@ -163,12 +163,12 @@ def test_the_policy_doubles_its_pauses_and_gives_up(
 
 def test_a_proxy_in_openai_base_url_is_another_address_with_no_known_price(monkeypatch: pytest.MonkeyPatch) -> None:
     remote, usage = Endpoint("gpt-4o-mini"), Usage(requests=1, input_tokens=1000, output_tokens=100)
-    direct = remote.identity()
+    direct = remote.identity
     assert remote.cost(usage, Prices()) == pytest.approx((1000 * 0.15 + 100 * 0.6) / 1e6)
     assert remote.cost(replace(usage, cached_tokens=800), Prices()) < remote.cost(usage, Prices())  # type: ignore[operator]
     monkeypatch.setenv("OPENAI_BASE_URL", "http://127.0.0.1:9/v1")
     remote = Endpoint("gpt-4o-mini")
-    assert remote.identity() != direct
+    assert remote.identity != direct
     assert remote.cost(usage, Prices()) is None
     assert remote.cost(usage, Prices(remote=(1.0, 10.0))) == pytest.approx(0.002)
     assert Endpoint("no-such-model-of-any-maker").cost(usage, Prices()) is None

@@ -193,7 +193,7 @@ def collect(folder: Path, out: Path, edge: Edge) -> dict[str, int]:
 
     def lines() -> Generator[str]:
         for plan in plans(folder):
-            settings = {"plan": plan.key, "solver": endpoint.identity(), "batch": True}
+            settings = {"plan": plan.key, "solver": endpoint.identity, "batch": True}
             record = replace(plan, solver=pipeline.solver.name if pipeline.solver else None, key=record_key(settings))
             if record.error is None:
                 record = _answered(record, replies.get(plan.id), endpoint, edge, why)

@@ -66,15 +66,7 @@ class Endpoint:
         # What this server was found not to take: fields that are left out or go under another name.
         self._renamed: dict[str, str | None] = {}
         self._told_until = 0.0
-
-    @property
-    def address(self) -> str | None:
-        """Where requests go, as it may be shown; None is OpenAI itself."""
-        return None if self._address.url == OPENAI else self._address.url
-
-    def identity(self) -> dict[str, Any]:
-        """Return what of it changes an answer."""
-        return {
+        self.identity: Mapping[str, Any] = {
             "model": self.model,
             "base_url": self.address,
             "max_tokens": self.max_tokens,
@@ -82,6 +74,11 @@ class Endpoint:
             "instruction": self.instruction,
             "options": dict(self.options),
         }
+
+    @property
+    def address(self) -> str | None:
+        """Where requests go, as it may be shown; None is OpenAI itself."""
+        return None if self._address.url == OPENAI else self._address.url
 
     def cost(self, usage: Usage, prices: Prices) -> float | None:
         """Return the dollars of a reply; None if no price is known, or a request is unaccounted."""

@@ -22,13 +22,11 @@ class Chat(Protocol):
 
     Attributes:
         name: as the command line writes it.
+        identity: what of it changes an answer; part of a record's key.
     """
 
     name: str
-
-    def identity(self) -> dict[str, Any]:
-        """Return what of it changes an answer; part of a record's key."""
-        ...
+    identity: Mapping[str, Any]
 
     def prepare(self) -> None:
         """Do now what the first request needs."""

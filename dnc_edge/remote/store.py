@@ -116,10 +116,7 @@ class StoredChat:
 
     def __init__(self, chat: Chat, store: Store) -> None:
         self.chat, self.store = chat, store
-        self.name = chat.name
-
-    def identity(self) -> dict[str, Any]:
-        return self.chat.identity()
+        self.name, self.identity = chat.name, chat.identity
 
     def prepare(self) -> None:
         self.chat.prepare()
@@ -128,7 +125,7 @@ class StoredChat:
         return self.chat.cost(usage, prices)
 
     def stream(self, messages: Messages) -> Generator[str, None, Reply]:
-        settings: Mapping[str, Any] = {**self.chat.identity(), "messages": [dict(message) for message in messages]}
+        settings: Mapping[str, Any] = {**self.identity, "messages": [dict(message) for message in messages]}
         key = record_key(settings)
         stored = self.store.get(key)
         if isinstance(stored, SolverError):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from dnc_edge import parse, prompts
@@ -23,9 +23,7 @@ class ChatSolver:
         self.shots = shots
         self.prices = prices or Prices()
         self.name = chat.name
-
-    def identity(self) -> dict[str, Any]:
-        return {**self._chat.identity(), "shots": self.shots}
+        self.identity: Mapping[str, Any] = {**chat.identity, "shots": shots}
 
     def prepare(self) -> None:
         self._chat.prepare()

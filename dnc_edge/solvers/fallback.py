@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import functools
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -21,8 +22,10 @@ class FallbackSolver:
         self._second = second
         self.name, self.chat, self.shots = first.name, first.chat, first.shots
 
-    def identity(self) -> dict[str, Any]:
-        return {**self.first.identity(), "fallback": self._second().identity()}
+    @functools.cached_property
+    def identity(self) -> Mapping[str, Any]:
+        """Of both: the second is made for it, for either may answer."""
+        return {**self.first.identity, "fallback": self._second().identity}
 
     def prepare(self) -> None:
         self.first.prepare()

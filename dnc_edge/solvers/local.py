@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -41,9 +41,11 @@ class LocalSolver:
         self.prices = prices or Prices()
         self.sampling = sampling
         self.name = f"student:{student.name}"
-
-    def identity(self) -> dict[str, Any]:
-        return {"student": self.student.weights.sha256, "sampling": vars(self.sampling), "calculator": True}
+        self.identity: Mapping[str, Any] = {
+            "student": student.weights.sha256,
+            "sampling": vars(sampling),
+            "calculator": True,
+        }
 
     def prepare(self) -> None:
         """Nothing to do: the student is loaded."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from typing import Any, Literal, Protocol
 
 from dnc_edge.remote.protocol import Chat
@@ -28,7 +28,8 @@ class Solver(Protocol):
     chat: Chat | None
     shots: int
 
-    def identity(self) -> dict[str, Any]:
+    @property
+    def identity(self) -> Mapping[str, Any]:
         """What of it changes an answer; part of a record's key."""
         ...
 

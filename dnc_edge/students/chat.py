@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import re
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -121,6 +121,13 @@ class LocalChat:
         self._begin = model.begin_tokens
         self._ends = model.end_tokens | ({self._controls[self.format.end]} if self.format else frozenset())
         self.engine = LlamaCppEngine(model, context=context, threads=threads)
+        self.identity: Mapping[str, Any] = {
+            "file": self.path.name,
+            "bytes": self.path.stat().st_size,
+            "format": self.format.name if self.format else "completion",
+            "max_tokens": self.max_tokens,
+            "sampling": vars(self.sampling),
+        }
 
     def _recognise(self, template: str) -> tuple[Format | None, dict[str, int]]:
         """The format of the file, and the ids of its control pieces; None for a file that is no chat model."""
@@ -129,15 +136,6 @@ class LocalChat:
                 with contextlib.suppress(StudentError):
                     return known, {piece: self.tokenizer.control(piece) for piece in known.controls}
         return None, {}
-
-    def identity(self) -> dict[str, Any]:
-        return {
-            "file": self.path.name,
-            "bytes": self.path.stat().st_size,
-            "format": self.format.name if self.format else "completion",
-            "max_tokens": self.max_tokens,
-            "sampling": vars(self.sampling),
-        }
 
     def prepare(self) -> None:
         """Nothing to do: the model is loaded."""
