@@ -7,6 +7,7 @@ lines. Run again, questions whose record is there (same id, same key, no error) 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from typing import Any
 from dnc_edge import files
 from dnc_edge.batch import inputs
 from dnc_edge.edge import Edge
-from dnc_edge.errors import DncError, ExtraMissing, InputError, UsageError
+from dnc_edge.errors import ExtraMissing, InputError, UsageError
 from dnc_edge.pipeline import question_id
 from dnc_edge.types import Question
 
@@ -120,9 +121,9 @@ def ray_batch(
     try:
         made.write_json(str(out), ray_remote_args={"num_cpus": LIGHT})
     except ray.exceptions.RayTaskError as error:
-        # What a worker raised on purpose is one line here too.
-        if isinstance(error.cause, DncError):
-            raise error.cause from error
+        # What a worker raised on purpose is one line here too; Ray passes its text on, not the error.
+        if raised := re.findall(r"dnc_edge\.errors\.\w+: (.+)", str(error)):
+            raise InputError(raised[0]) from error
         raise
     return len(finished(out)) - len(done)
 
