@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from dnc_edge import files
+from dnc_edge.cli.students import verify
 from dnc_edge.convert.built import build
 from dnc_edge.engines import Request
 from dnc_edge.errors import InputError, StudentError
@@ -147,6 +148,8 @@ def test_a_damaged_base_is_refused(root: Path) -> None:
     file.write_bytes(data)
     with pytest.raises(StudentError, match="checksum differs"):
         Student.open("on-tiny")
+    with pytest.raises(StudentError, match="checksum differs"):
+        verify("on-tiny")
 
 
 def test_a_build_appears_whole_and_once_for_each_adapter(root: Path) -> None:

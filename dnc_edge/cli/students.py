@@ -10,8 +10,8 @@ import typer
 
 from dnc_edge import output
 from dnc_edge.errors import StudentError, UsageError
+from dnc_edge.students import adapted, resolve
 from dnc_edge.students import manifest as manifests
-from dnc_edge.students import resolve
 
 app = typer.Typer(no_args_is_help=True, help="List, inspect, verify and pull students.")
 
@@ -91,7 +91,7 @@ def _about(about: Any) -> list[tuple[str, str]]:
 
 @app.command()
 def verify(name: Name = None, json: Json = False) -> None:
-    """Check every file of a student against its checksum; exit code 4 where one differs.
+    """Check every file of a student, and its base, against their checksums; exit code 4 where one differs.
 
     Examples:
 
@@ -99,7 +99,10 @@ def verify(name: Name = None, json: Json = False) -> None:
     """
     directory = resolve.resolve(name)
     manifest = manifests.load(directory)
-    checks = [(file, manifests.Verification(directory, file)) for file in manifest.files]
+    places = [(directory, file) for file in manifest.files]
+    if manifest.base is not None:
+        places.append(adapted.base_of(manifest.base, manifest.name))
+    checks = [(file, manifests.Verification(place, file)) for place, file in places]
     rows, failure = [], None
     for file, check in checks:
         holds = True

@@ -157,7 +157,7 @@ def _fetch(base: Base, folder: Path, progress: Callable[[str, int, int], None]) 
         try:
             index.download(f"{hub}/{base.repository}/resolve/{base.revision}/{base.file}", file, tell)
         except MissingError as other:
-            if "broke off" in other.message:
+            if other.code == index.BROKEN_OFF:
                 raise
             raise MissingError(f"{error.message}; and from the hub: {other.message}", hint=error.hint) from other
         _check(base, file)

@@ -25,6 +25,8 @@ from dnc_edge.errors import MissingError
 PYPI = "https://pypi.org/simple"
 # (bytes there, bytes in all); of 0 if the server does not say.
 Progress = Callable[[int, int], None]
+# Code of the error of a download that can be gone on with.
+BROKEN_OFF = "broken_off"
 _JSON = "application/vnd.pypi.simple.v1+json"
 _SECONDS = 60
 _PIECE = 1 << 20
@@ -90,7 +92,8 @@ def find(package: str, file: str) -> str:
                     return address
             reasons.append(f"{_public(index)} does not have {file}")
         except (OSError, http.client.HTTPException, ValueError) as error:
-            lacks = isinstance(error, urllib.error.HTTPError) and error.code == 404
+            # A folder that serves as an index (file://) says it by errno.
+            lacks = (error.code == 404) if isinstance(error, urllib.error.HTTPError) else "[Errno 2]" in str(error)
             why = f"does not have {package}" if lacks else f"cannot be reached ({_reason(error)})"
             reasons.append(f"{_public(index)} {why}")
     raise MissingError("; ".join(reasons), hint="name an index that has it: export PIP_INDEX_URL=https://.../simple")
@@ -141,7 +144,7 @@ def download(address: str, target: Path, progress: Progress = lambda done, total
     except urllib.error.HTTPError as error:
         if error.code == 416 and held:
             return  # nothing is missing: the last call ended between the last byte and the check
-        raise MissingError(f"cannot fetch {_public(address)}: {_reason(error)}") from error
+        raise _broken(address, 0, 0, _reason(error)) from error
     except (OSError, http.client.HTTPException) as error:
         raise _broken(address, done, total, _reason(error)) from error
     if done < total:
@@ -149,10 +152,15 @@ def download(address: str, target: Path, progress: Progress = lambda done, total
 
 
 def _broken(address: str, done: int, total: int, reason: str) -> MissingError:
-    name = urllib.parse.urlsplit(address).path.rpartition("/")[2]
+    parts = urllib.parse.urlsplit(_public(address))
+    name = parts.path.rpartition("/")[2]
+    if not done:
+        return MissingError(f"cannot fetch {name} from {parts.netloc}: {reason}")
     of = f" of {total / 1e6:.1f}" if total else ""
     return MissingError(
-        f"fetching {name} broke off at {done / 1e6:.1f}{of} MB: {reason}", hint="run it again: what was fetched is kept"
+        f"fetching {name} broke off at {done / 1e6:.1f}{of} MB: {reason}",
+        hint="run it again: what was fetched is kept",
+        code=BROKEN_OFF,
     )
 
 
