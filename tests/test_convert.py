@@ -267,7 +267,7 @@ def test_unknown_architectures_and_encoder_decoders_say_what_can_be_converted(tm
     assert "convert onnx" in str(caught.value.hint)
     with pytest.raises(UsageError, match="unknown level int3"):
         onnx(t5, tmp_path / "out", levels=["int3"], wish=QUICK)
-    with pytest.raises(InputError, match="no directory, and no name of a hub repository"):
+    with pytest.raises(InputError, match="no directory, no GGUF file, and no name of a hub repository"):
         gguf(tmp_path / "nowhere", tmp_path / "out", levels=["f16"], wish=QUICK)
 
 
