@@ -1,7 +1,7 @@
 """llama.cpp's own converter, in the version that fits the installed llama-cpp-python.
 
-The wheel does not hold it; the source distribution of the same version does. It is fetched once through pip,
-checked against a hash kept here, and the scripts alone (2 MB of 77) are cached.
+The wheel does not hold it; the source distribution of the same version does. It is fetched once through pip, which
+runs nothing of it before its hash is the one kept here, and the scripts alone (2 MB of 77) are cached.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from dnc_edge.errors import ExtraMissing, MissingError
-from dnc_edge.files import sha256_of
 
 # Of the source distributions on PyPI.
 SHA256 = {"0.3.36": "832db0699007f1be95a7e41ef12e88926b02ba836461e36a36372db2760c1a2e"}
@@ -57,11 +56,19 @@ def _fetch(installed: str, target: Path) -> None:
         )
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
+        wanted = Path(scratch, "requirements.txt")
+        wanted.write_text(f"llama-cpp-python=={installed} --hash=sha256:{SHA256[installed]}\n", encoding="ascii")
+        # Even to download a source distribution pip runs its build backend, for the metadata.
         command = [
             sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--no-binary", "llama-cpp-python",
-            "--dest", scratch, f"llama-cpp-python=={installed}",
+            "--require-hashes", "--dest", scratch, "--requirement", str(wanted),
         ]  # fmt: skip
         run = subprocess.run(command, capture_output=True, text=True, check=False)
+        if "DO NOT MATCH THE HASHES" in run.stderr:
+            raise MissingError(
+                f"what the package index has is not the known source distribution of llama-cpp-python {installed}",
+                hint="nothing of it was run; name a llama.cpp checkout with --llama-cpp DIR",
+            )
         archives = list(Path(scratch).glob("*.tar.gz"))
         if run.returncode != 0 or not archives:
             last = (run.stderr.strip().splitlines() or ["no output"])[-1]
@@ -69,7 +76,6 @@ def _fetch(installed: str, target: Path) -> None:
                 f"cannot fetch the source distribution of llama-cpp-python {installed}: {last}",
                 hint="name a llama.cpp checkout with --llama-cpp DIR",
             )
-        check_hash(archives[0], SHA256[installed])
         extracted = Path(scratch, "extracted")
         _extract(archives[0], extracted)
         try:
@@ -78,16 +84,6 @@ def _fetch(installed: str, target: Path) -> None:
             # Another process was first; its copy is as good.
             if not target.is_dir():
                 raise
-
-
-def check_hash(archive: Path, expected: str) -> None:
-    """Raise MissingError unless the file has the SHA-256 expected."""
-    actual = sha256_of(archive)
-    if actual != expected:
-        raise MissingError(
-            f"{archive.name} is not the known source distribution (SHA-256 {actual[:12]}, not {expected[:12]})",
-            hint="nothing of it was run; name a llama.cpp checkout with --llama-cpp DIR",
-        )
 
 
 def _extract(archive: Path, target: Path) -> None:

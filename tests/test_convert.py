@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dnc_edge.convert import quantize, source
+from dnc_edge.convert import quantize
 from dnc_edge.convert.assembly import Wish
 from dnc_edge.convert.checkpoint import check_checkpoint
 from dnc_edge.convert.decoders import GgufDecoder
@@ -21,7 +21,7 @@ from dnc_edge.convert.gguf import gguf, gguf_adapter
 from dnc_edge.convert.metadata import read
 from dnc_edge.convert.onnx import onnx
 from dnc_edge.edge import Edge
-from dnc_edge.errors import InputError, MissingError, StudentError, UsageError
+from dnc_edge.errors import InputError, StudentError, UsageError
 from dnc_edge.students.manifest import table as manifest_table
 from tests.models import random_model
 
@@ -80,15 +80,6 @@ def test_levels_are_checked_and_listed() -> None:
     with pytest.raises(UsageError, match="unknown level 'q9_9'") as caught:
         quantize.parse_levels("q8_0,q9_9")
     assert "q4_k_m" in str(caught.value.hint)
-
-
-def test_a_source_distribution_of_another_hash_is_never_run(tmp_path: Path) -> None:
-    archive = tmp_path / "llama_cpp_python-0.3.36.tar.gz"
-    archive.write_bytes(b"not what it says")
-    with pytest.raises(MissingError, match="not the known source distribution"):
-        source.check_hash(archive, source.SHA256["0.3.36"])
-    with pytest.raises(MissingError, match="not a llama.cpp checkout"):
-        source.converter(tmp_path)
 
 
 def test_a_file_without_a_known_chat_format_is_refused(converted: Path) -> None:

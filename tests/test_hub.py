@@ -12,7 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from dnc_edge.errors import UsageError
 from dnc_edge.students import manifest, resolve
+from dnc_edge.students.hub import pull
 from tests.hub import Hub
 
 Command = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -74,6 +76,25 @@ def test_a_damaged_file_on_the_hub_is_never_installed(command: Command, converte
     assert not (tmp_path / "students" / "tiny").exists()
 
 
+@pytest.mark.parametrize(
+    "name", ["tiny", "acme/..", "../tiny", "acme/tiny/x", "acme/ti ny", "acme/a--b", "acme/", "/x"]
+)
+def test_what_is_no_name_of_a_repository_is_refused_before_anything_is_made(name: str) -> None:
+    with pytest.raises(UsageError, match="no name of a hub repository"):
+        pull(name)
+    assert not resolve.local_root().exists()
+
+
+def test_a_manifest_without_files_is_one_line(command: Command, converted: Path, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(converted, tmp_path / "hollow"))
+    values = json.loads((copy / "student.json").read_text("utf-8"))
+    (copy / "student.json").write_text(json.dumps({**values, "files": []}), encoding="utf-8")
+    with Hub({"acme/hollow": copy}) as hub:
+        result = command("students", "pull", "acme/hollow", hub=hub.address)
+    assert result.returncode == 4 and "files names no weights" in result.stderr
+    assert len(result.stderr.strip().splitlines()) <= 2
+
+
 def test_what_the_hub_refuses_is_one_line(command: Command, converted: Path, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with Hub({"acme/tiny": converted, "acme/gated": None, "acme/empty": tmp_path / "empty"}) as hub:
@@ -83,7 +104,7 @@ def test_what_the_hub_refuses_is_one_line(command: Command, converted: Path, tmp
             (["acme/tiny", "--revision", "v9"], "has no such revision"),
             (["acme/empty"], "lacks a file"),
             (["acme/tiny", "--level", "q1"], "has no level q1"),
-            (["tiny"], "is no hub repository"),
+            (["tiny"], "is no name of a hub repository"),
         ):
             result = command("students", "pull", *arguments, hub=hub.address)
             assert result.returncode in (2, 4) and complaint in result.stderr, result.stderr

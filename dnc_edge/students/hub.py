@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -10,6 +11,9 @@ from pathlib import Path
 from dnc_edge.errors import ExtraMissing, InputError, MissingError, StudentError, UsageError
 from dnc_edge.students import manifest as manifests
 from dnc_edge.students.resolve import local_root
+
+# As the hub has them: "--" would be read as the slash, and ".." as the folder above.
+_REPOSITORY = re.compile(r"(?!.*(?:--|\.\.))\w[\w.-]*/\w[\w.-]*")
 
 
 def pull(
@@ -40,15 +44,15 @@ def pull(
     Raises:
         MissingError: the repository or revision is missing, private, or the network is off.
         StudentError: what it holds is no student, or a checksum differs.
-        UsageError: the name is taken.
+        UsageError: the name is taken, or `repository` is none.
         ExtraMissing: huggingface_hub is not installed.
     """
     try:
         from huggingface_hub import hf_hub_download
     except ImportError as error:
         raise ExtraMissing("huggingface_hub", "hub") from error
-    if repository.count("/") != 1:
-        raise UsageError(f"{repository!r} is no hub repository", hint="write OWNER/NAME")
+    if not _REPOSITORY.fullmatch(repository):
+        raise _no_repository(repository)
     partial = local_root() / ".pulls" / repository.replace("/", "--")
     partial.mkdir(parents=True, exist_ok=True)
 
@@ -102,6 +106,8 @@ def hub_errors(repository: str) -> Iterator[None]:
 
     try:
         yield
+    except errors.HFValidationError as error:
+        raise _no_repository(repository) from error
     except errors.GatedRepoError as error:
         hint = "accept its conditions on the hub, then log in with: hf auth login"
         raise MissingError(f"{repository} is gated", hint=hint) from error
@@ -119,6 +125,10 @@ def hub_errors(repository: str) -> Iterator[None]:
     except (errors.HfHubHTTPError, OSError) as error:
         first = (str(error).splitlines() or [type(error).__name__])[0]
         raise MissingError(f"cannot fetch {repository}: {first}", hint="try again; what was fetched is kept") from error
+
+
+def _no_repository(name: str) -> UsageError:
+    return UsageError(f"{name!r} is no name of a hub repository", hint="write OWNER/NAME")
 
 
 def _offline(repository: str) -> MissingError:
