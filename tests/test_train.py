@@ -111,6 +111,35 @@ def test_what_cannot_be_trained_is_refused_in_one_line(
             sft(some, str(checkpoint), tmp_path / complaint[:6], changed)
 
 
+def test_the_head_computes_completions_alone_and_the_loss_stays(tmp_path: Path, checkpoint: Path) -> None:
+    import torch
+
+    from dnc_edge.train.checkpoints import load_model, open_base
+    from dnc_edge.train.sft import completions_only
+
+    model = load_model(open_base(str(checkpoint), scratch=tmp_path, limit=400), dtype=torch.float32)
+    tokens = torch.arange(10, 34).reshape(2, 12)
+    labels = tokens.clone()
+    labels[0, :5] = labels[1, :8] = labels[1, 11:] = -100
+    inputs = {"input_ids": tokens, "attention_mask": torch.ones_like(tokens), "labels": labels}
+    cut = completions_only(inputs)
+    assert cut["logits_to_keep"].tolist() == list(range(4, 11))
+    assert float(model(**cut).loss.detach()) == pytest.approx(float(model(**inputs).loss.detach()), rel=1e-5)
+    assert model(**cut).logits.shape[1] == 7
+
+
+def test_only_upper_layers_are_adapted_if_so_many_are_named(tmp_path: Path, checkpoint: Path) -> None:
+    import torch
+
+    from dnc_edge.train.checkpoints import adapted, load_model, open_base
+
+    base = open_base(str(checkpoint), scratch=tmp_path, limit=400)
+    for modules in ("all-linear", "q_proj,down_proj"):
+        model = adapted(load_model(base, dtype=torch.float32), SftConfig(layers=1, rank=4, modules=modules))
+        layers = {name.split(".layers.")[1].split(".")[0] for name, _ in model.named_parameters() if "lora_A" in name}
+        assert layers == {str(model.config.num_hidden_layers - 1)}
+
+
 def test_packing_changes_no_loss(tmp_path: Path, checkpoint: Path, some: list[Demonstration]) -> None:
     """One step over everything: several examples in a sequence see nothing of each other."""
     once = replace(SMALL, epochs=1, batch=32, micro_batch=1, every=10, held_out=0, max_length=1024)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import re
 import sys
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -109,6 +110,16 @@ def adapted(model: Any, config: Any, *, quantized: bool = False) -> Any:
     if quantized:
         model = prepare_model_for_kbit_training(model)
     torch.manual_seed(config.seed)
+    if config.layers:
+        # Names of the modules of the upper layers: peft takes a choice of layers only beside names.
+        depth = model.config.num_hidden_layers
+        chosen = "|".join(map(str, range(max(0, depth - config.layers), depth)))
+        names = r"\w+" if target == "all-linear" else "|".join(target)
+        target = [
+            name
+            for name, part in model.named_modules()
+            if isinstance(part, torch.nn.Linear) and re.search(rf"\.({chosen})\.(.*\.)?({names})$", name)
+        ]
     lora = LoraConfig(r=config.rank, lora_alpha=config.alpha, lora_dropout=config.dropout, target_modules=target)
     lora.task_type = "SEQ_2_SEQ_LM" if model.config.is_encoder_decoder else "CAUSAL_LM"
     try:

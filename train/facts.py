@@ -28,6 +28,9 @@ LICENCES = {
     "math_word_problems/mawps/trainset.json": "MIT, Koncel-Kedziorski et al. (MAWPS, in MWPToolkit)",
     "math_word_problems/mawps-single/trainset.json": "MIT, Koncel-Kedziorski et al. (MAWPS, in MWPToolkit)",
     "distilling_step_by_step/svamp/svamp_train.json": "Apache-2.0, Patel et al. (SVAMP, in Distilling step-by-step)",
+    "musique/train.jsonl": "CC BY 4.0, Trivedi et al. (MuSiQue)",
+    "2wiki/train.jsonl": "Apache-2.0, Ho et al. (2WikiMultihopQA)",
+    "train/written": "Apache-2.0, written by a program of this project",
     "train/synthetic.py": "Apache-2.0, written by a program of this project",
 }
 

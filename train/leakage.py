@@ -36,7 +36,9 @@ def frozen_questions() -> Iterable[str]:
         yield from (row["sQuestion"] for row in files.read_json(f"math_word_problems/{name}.json"))
     for name in ("dev", "test"):
         yield from (row["question"] for row in files.read_jsonl(f"aqua/{name}.json"))
-    yield from (row["question"] for row in files.read_jsonl("distilling_step_by_step/cqa/cqa_test.json"))
+    cqa = "distilling_step_by_step/cqa/cqa_test.json"
+    for name in (cqa, "musique/test.jsonl", "2wiki/test.jsonl", "fanoutqa/test.jsonl"):
+        yield from (row["question"] for row in files.read_jsonl(name))
     # Of both sides: settings may be chosen on "dev", weights never.
     yield from (problem.question for problem in everyday.load())
 

@@ -8,6 +8,7 @@ import math
 import os
 import sys
 from collections.abc import Generator
+from dataclasses import fields
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -85,6 +86,11 @@ def arguments(
     # Processes of `accelerate launch` share the batch.
     world = int(os.environ.get("WORLD_SIZE", "1"))
     steps = math.ceil(examples / config.batch) * config.epochs
+    # Examples of like lengths together need less padding; transformers 5 has another name for it.
+    known = {of.name for of in fields(kind)}
+    grouping = (
+        {"group_by_length": True} if "group_by_length" in known else {"train_sampling_strategy": "group_by_length"}
+    )
     return kind(
         output_dir=str(runs),
         num_train_epochs=config.epochs,
@@ -109,6 +115,7 @@ def arguments(
         data_seed=config.seed,
         dataloader_pin_memory=False,
         remove_unused_columns=False,
+        **grouping,
         **chosen,
         **more,
     )

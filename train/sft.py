@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -44,6 +44,7 @@ class SftConfig:
     alpha: int = 32
     dropout: float = setting(0.0, within=SHARE)
     modules: str = setting("all-linear", "or names, separated by commas")
+    layers: int = setting(0, "adapt this many of the upper layers; 0 adapts all", within=FROM_0)
     epochs: float = 5
     batch: int = setting(128, "examples a step, over all devices")
     micro_batch: int = setting(8, "examples at once on a device")
@@ -201,11 +202,14 @@ def trainer_for(
     """
     from datasets import Dataset
     from transformers import DataCollatorForSeq2Seq, Seq2SeqTrainer, Seq2SeqTrainingArguments
+    from transformers import Trainer as Pretrained
 
     from dnc_edge.train.loop import arguments
 
     quantized = config.method == "qlora"
-    model = checkpoints.load_model(base, dtype=arithmetic.weights, quantized=quantized)
+    # Weights under an adapter take no gradient: the type in which they are multiplied is enough for them.
+    dtype = arithmetic.weights if config.method == "full" else arithmetic.dtype
+    model = checkpoints.load_model(base, dtype=dtype, quantized=quantized)
     if config.method != "full":
         model = checkpoints.adapted(model, config, quantized=quantized)
 
@@ -230,6 +234,12 @@ def trainer_for(
         shape = {"max_length": config.max_length, "packing": config.packing}
 
     class Trainer(parent):  # type: ignore[misc]
+        def compute_loss(self, model: Any, inputs: Any, *args: Any, **kwargs: Any) -> Any:
+            # Past TRL's, which works out entropy and accuracy from the logits of every position.
+            return Pretrained.compute_loss(
+                self, model, inputs if base.encoder_decoder else completions_only(inputs), *args, **kwargs
+            )
+
         def evaluate(self, *_: Any, metric_key_prefix: str = "eval", **__: Any) -> dict[str, float]:
             metrics = {f"{metric_key_prefix}_plan_f1": generated_f1(self.model, base, validation)}
             self.log(metrics)
@@ -246,6 +256,24 @@ def trainer_for(
         processing_class=base.tokenizer,
         **more,
     )
+
+
+def completions_only(inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """A batch whose logits are computed only in the columns in which some row predicts a completion.
+
+    The head is a fifth of a small model's work, and prompts are more than half of an example.
+
+    Args:
+        inputs: `input_ids` and `labels`, each (batch, tokens), and what else the model takes; labels are -100 on
+            prompts and padding.
+    """
+    import torch
+
+    labels = inputs["labels"]
+    targets = torch.nn.functional.pad(labels, (0, 1), value=-100)[:, 1:]  # what each position predicts
+    columns = (targets != -100).any(dim=0).nonzero().squeeze(1)  # (kept,)
+    kept = {"labels": labels[:, columns], "shift_labels": targets[:, columns], "logits_to_keep": columns}
+    return {**inputs, **kept}
 
 
 def generated_f1(model: Any, base: Base, problems: Sequence[Demonstration]) -> float:

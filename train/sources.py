@@ -10,15 +10,19 @@ import ast
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
+from random import Random
 
 from dnc_edge.calculator import evaluate
 from dnc_edge.errors import InputError
 from dnc_edge.parse import fold, without_repeats
 from dnc_edge.prompts import FINAL_ANSWER, numbered
 from dnc_edge.tasks import drop, files
+from dnc_edge.train import written
 from dnc_edge.train.demonstrations import Demonstration, read
 from dnc_edge.train.leakage import FrozenSides
+from dnc_edge.train.multihop import musique, two_wiki
 from dnc_edge.train.rationales import load as load_rationales
 
 
@@ -203,11 +207,32 @@ IMPORTERS: dict[str, Callable[[], Iterator[Demonstration]]] = {
     "break-drop": break_drop,
     "mawps": mawps,
     "svamp": svamp,
+    "musique": musique,
+    "2wiki": two_wiki,
     "svamp-cot": rationales("svamp"),
     "commonsenseqa-cot": rationales("commonsenseqa"),
 }
-# Whose licences let them train weights that are given away.
+# What the small bundled student was trained on.
 MAY_SHIP = ("gsm8k", "strategyqa", "break-facts", "break-drop", "mawps", "svamp")
+
+
+def clean(name: str, sides: FrozenSides, counts: Counter[str] | None = None) -> Iterator[Demonstration]:
+    """Demonstrations of a source without repeats and without what a frozen test side holds.
+
+    Args:
+        name: of `IMPORTERS`.
+        sides: the frozen test sides.
+        counts: takes how many were kept and dropped, and why.
+    """
+    counts = Counter() if counts is None else counts
+    seen: set[tuple[str | None, str]] = set()
+    for demonstration in IMPORTERS[name]():
+        key = (demonstration.context, fold(demonstration.question))
+        reason = "on a test side" if sides.holds(demonstration) else "duplicate" if key in seen else "kept"
+        counts[reason] += 1
+        if reason == "kept":
+            seen.add(key)
+            yield demonstration
 
 
 def bundled() -> tuple[list[Demonstration], dict[str, Counter[str]]]:
@@ -218,15 +243,12 @@ def bundled() -> tuple[list[Demonstration], dict[str, Counter[str]]]:
     report: dict[str, Counter[str]] = {}
     for name in MAY_SHIP:
         counts = report[name] = Counter()
-        for demonstration in IMPORTERS[name]():
+        for demonstration in clean(name, sides, counts):
             key = (demonstration.context, fold(demonstration.question))
-            if sides.holds(demonstration):
-                counts["on a test side"] += 1
-            elif key in seen:
-                counts["duplicate"] += 1
+            if key in seen:  # in another source
+                counts.update({"kept": -1, "duplicate": 1})
             else:
                 seen.add(key)
-                counts["kept"] += 1
                 kept.append(demonstration)
     return kept, report
 
@@ -235,23 +257,34 @@ def gather(names: Sequence[str], *, bad: Callable[[InputError], None] | None = N
     """Demonstrations by the names of sources (`bundled`: all that may ship) and the paths of JSONL files.
 
     Args:
-        names: of `IMPORTERS`, "bundled", or paths that end in .jsonl.
-        bad: told of a broken line of a file, which is then passed over; None raises it.
+        names: of `IMPORTERS`, "bundled", or paths that end in .jsonl. "NAME:COUNT" takes that many of a source at
+            random, the same ones each time, without repeats and without what a test side holds; "written:COUNT"
+            takes questions that a program writes.
+        bad: called with the error for a broken line of a file, which is then skipped; None raises it.
 
     Raises:
         InputError: a name is unknown, or a file cannot be used. DataMissing: a data set is not there.
     """
     found: list[Demonstration] = []
-    for name in names:
-        if name.endswith(".jsonl"):
-            found += read(Path(name), bad=bad)
-        elif name == "bundled":
+    sides: FrozenSides | None = None
+    for given in names:
+        name, _, count = given.partition(":")
+        if given.endswith(".jsonl"):
+            found += read(Path(given), bad=bad)
+        elif count.isdecimal() and name == "written":
+            sides = sides or FrozenSides.load()
+            found += islice((one for one in written.questions(0) if not sides.holds(one)), int(count))
+        elif count.isdecimal() and name in IMPORTERS:
+            sides = sides or FrozenSides.load()
+            kept = list(clean(name, sides))
+            found += kept if len(kept) <= int(count) else Random(given).sample(kept, int(count))
+        elif name == "bundled" and not count:
             found += bundled()[0]
-        elif name in IMPORTERS:
+        elif name in IMPORTERS and not count:
             found += IMPORTERS[name]()
         else:
-            known = ", ".join(["bundled", *IMPORTERS])
-            raise InputError(f"there are no demonstrations {name!r}", hint=f"name a .jsonl file, or: {known}")
+            known = ", ".join(["bundled", "written:COUNT", *IMPORTERS])
+            raise InputError(f"there are no demonstrations {given!r}", hint=f"name a .jsonl file, or: {known}")
     return found
 
 
