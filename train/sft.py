@@ -273,7 +273,8 @@ def completions_only(inputs: Mapping[str, Any]) -> dict[str, Any]:
     targets = torch.nn.functional.pad(labels, (0, 1), value=-100)[:, 1:]  # what each position predicts
     columns = (targets != -100).any(dim=0).nonzero().squeeze(1)  # (kept,)
     kept = {"labels": labels[:, columns], "shift_labels": targets[:, columns], "logits_to_keep": columns}
-    return {**inputs, **kept}
+    # A cache would hide from the model that packed examples see nothing of each other.
+    return {**inputs, **kept, "use_cache": False}
 
 
 def generated_f1(model: Any, base: Base, problems: Sequence[Demonstration]) -> float:
