@@ -28,7 +28,7 @@ class Generation:
         text: all text so far. tokens: the decoded ids so far, without the ending one.
         finish: why it ended; "cancelled" after `stop()`; None while it runs.
         error: why nothing came of it, where it was decoded together with others.
-        logprob: sum over the decoded tokens, the ending one included; mean_logprob divides it.
+        logprobs: of the decoded tokens in order, the ending one included; mean_logprob is their mean.
     """
 
     def __init__(self, engine: Engine, tokenizer: Tokenizer, request: Request) -> None:
@@ -39,8 +39,7 @@ class Generation:
         self.tokens: list[int] = []
         self.finish: Finish | None = None
         self.error: PromptTooLong | None = None
-        self.logprob = 0.0
-        self._steps = 0
+        self.logprobs: list[float] = []
         self._started = time.perf_counter()
         self._first: float | None = None
         self._ended: float | None = None
@@ -75,8 +74,7 @@ class Generation:
             )
         if step.token is None:
             return ""
-        self.logprob += step.logprob
-        self._steps += 1
+        self.logprobs.append(step.logprob)
         if step.token in self.request.stop_ids:
             return ""
         self.tokens.append(step.token)
@@ -98,14 +96,14 @@ class Generation:
 
     @property
     def mean_logprob(self) -> float | None:
-        return self.logprob / self._steps if self._steps else None
+        return sum(self.logprobs) / len(self.logprobs) if self.logprobs else None
 
     @property
     def usage(self) -> Usage:
         return Usage(
             requests=1,
             input_tokens=len(self.request.tokens),
-            output_tokens=self._steps,
+            output_tokens=len(self.logprobs),
             seconds=(self._ended or time.perf_counter()) - self._started,
             first_token_seconds=None if self._first is None else self._first - self._started,
         )
