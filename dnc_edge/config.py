@@ -32,6 +32,9 @@ class Settings:
         default="local",
         metadata={"help": "openai:MODEL, http://host:port/v1#MODEL, local, local:STUDENT or local:FILE.gguf"},
     )
+    plan: str = field(
+        default="auto", metadata={"help": "auto withholds plans that the student does not trust; always, or never"}
+    )
     strategy: str = field(default="static", metadata={"help": "single, static or dynamic"})
     mode: str = field(default="cot", metadata={"help": "without sub-questions: cot (step by step) or direct"})
     shots: int = field(default=0, metadata={"help": "worked examples shown to an endpoint, 0 to 2"})
@@ -103,6 +106,7 @@ def _given(flags: Mapping[str, Any]) -> dict[str, Any]:
 
 
 _CHOICES = {
+    "plan": ("auto", "always", "never"),
     "strategy": ("single", "static", "dynamic"),
     "mode": ("cot", "direct"),
     "fallback": ("local",),

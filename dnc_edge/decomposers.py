@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from dnc_edge import files, parse, prompts
 from dnc_edge.engines import GREEDY, Sampling
-from dnc_edge.errors import DncError, InputError, NoPlan
+from dnc_edge.errors import DncError, InputError, NoPlan, PromptTooLong
 from dnc_edge.remote.pricing import Prices
 from dnc_edge.remote.protocol import priced
 from dnc_edge.streams import result_of
@@ -89,21 +89,40 @@ def _next(planning: Planning, history: Sequence[tuple[str, str]]) -> Planning:
 
 
 class StudentDecomposer:
-    """A local student. Decoding ends with the `cap`-th sub-question; the last is kept as decoded."""
+    """A local student. Decoding ends with the `cap`-th sub-question; the last is kept as decoded.
+
+    Args:
+        student: what decodes.
+        cap: most sub-questions of a plan; None is the student's own.
+        sampling: how tokens are chosen.
+        prices: how local work is priced.
+        gated: withhold plans whose confidence is below the student's threshold, and leave questions whole that are
+            longer than its context; else every plan is delivered, and such a question is an error.
+    """
 
     def __init__(
-        self, student: Student, *, cap: int | None = None, sampling: Sampling = GREEDY, prices: Prices | None = None
+        self,
+        student: Student,
+        *,
+        cap: int | None = None,
+        sampling: Sampling = GREEDY,
+        prices: Prices | None = None,
+        gated: bool = False,
     ) -> None:
         self.student = student
         self.cap = cap or student.manifest.max_subquestions
         self.sampling = sampling
         self.prices = prices or Prices()
+        self.gated = gated
         self.name = f"student:{student.name}"
         self.engine: str | None = student.engine.name
         self.level: str | None = student.weights.level
+        confidence = student.manifest.confidence
+        self._threshold = confidence.threshold(student.weights.level) if confidence and gated else 0.0
 
     def identity(self, question: Question) -> dict[str, Any]:
-        return {"student": self.student.weights.sha256, "cap": self.cap, "sampling": vars(self.sampling)}
+        identity = {"student": self.student.weights.sha256, "cap": self.cap, "sampling": vars(self.sampling)}
+        return {**identity, "threshold": self._threshold} if self._threshold else identity
 
     def decompose(self, question: Question) -> Planning:
         return self._decode(question, cap=self.cap)
@@ -128,18 +147,21 @@ class StudentDecomposer:
                 yield generation
 
         for generation in self.student.generate_many(generations()):
-            yield asked.pop(generation), self.planned(generation)
+            question = asked.pop(generation)
+            yield question, self.planned(question, generation)
 
     def begin(self, question: Question) -> Generation:
         """The decoding of a question's plan, to run together with others."""
         return self._generation(question, self.cap)
 
-    def planned(self, generation: Generation) -> Plan | DncError:
-        """The plan that was decoded, or what was wrong."""
+    def planned(self, question: Question, generation: Generation) -> Plan | DncError:
+        """The plan that was decoded for a question, or what was wrong."""
         try:
-            return generation.error or self._plan(generation, self.cap)
-        except NoPlan as error:
-            return error
+            if generation.error:
+                raise generation.error
+            return self._plan(question, generation, self.cap)
+        except (NoPlan, PromptTooLong) as error:
+            return self._left_whole(generation, error) if self.gated else error
 
     def _generation(self, question: Question, cap: int, given: str = "") -> Generation:
         student = self.student
@@ -155,21 +177,44 @@ class StudentDecomposer:
     def _decode(self, question: Question, *, cap: int, given: str = "") -> Planning:
         generation = self._generation(question, cap, given)
         told = 0
-        for piece in generation:
-            yield PlanDelta(piece)
-            if "\n" in piece:
-                whole = lines.whole(generation.text, cap)
-                for number in range(told, len(whole)):
-                    yield SubQuestion(number + 1, whole[number])
-                told = len(whole)
-        plan = self._plan(generation, cap)
+        try:
+            for piece in generation:
+                yield PlanDelta(piece)
+                # Whether a plan is delivered is known only once it is whole.
+                if "\n" in piece and not self._threshold:
+                    whole = lines.whole(generation.text, cap)
+                    for number in range(told, len(whole)):
+                        yield SubQuestion(number + 1, whole[number])
+                    told = len(whole)
+            plan = self._plan(question, generation, cap)
+        except (NoPlan, PromptTooLong) as error:
+            if not self.gated:
+                raise
+            return self._left_whole(generation, error)
         for number in range(told, len(plan.subquestions)):
             yield SubQuestion(number + 1, plan.subquestions[number])
         return plan
 
-    def _plan(self, generation: Generation, cap: int) -> Plan:
-        usage = replace(generation.usage, cost_usd=self.prices.of_local(generation.usage))
-        return _read(generation.text, cap=cap, usage=usage, logprob=generation.mean_logprob)
+    def _plan(self, question: Question, generation: Generation, cap: int) -> Plan:
+        plan = _read(generation.text, cap=cap, usage=self._usage(generation), logprob=generation.mean_logprob)
+        confidence = self.student.manifest.confidence
+        if confidence is None or not plan.subquestions:
+            return plan
+        sure = confidence.of(question.text, question.context, plan.subquestions, generation.logprobs)
+        plan = replace(plan, confidence=round(sure, 4))
+        if sure >= self._threshold:
+            return plan
+        note = (
+            f"the student does not trust its plan ({sure:.2f}, below {self._threshold:.2f}); the question is left whole"
+        )
+        return replace(plan, subquestions=(), withheld=plan.subquestions, note=f"{note} (--plan always keeps it)")
+
+    def _left_whole(self, generation: Generation, error: DncError) -> Plan:
+        note = f"{error.message}; the question is left whole"
+        return Plan((), raw=generation.text, usage=self._usage(generation), note=note)
+
+    def _usage(self, generation: Generation) -> Usage:
+        return replace(generation.usage, cost_usd=self.prices.of_local(generation.usage))
 
 
 class PlannedDecomposer:

@@ -115,7 +115,7 @@ class Edge:
 
         settings = self.settings
         strategy = settings.strategy if solve else "static"
-        if solve and settings.decomposer == "none":
+        if solve and (settings.decomposer == "none" or settings.plan == "never"):
             strategy = "single"
         solver = self.solver if solve else None
         if solver and not solver.small:

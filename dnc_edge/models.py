@@ -154,7 +154,13 @@ def _student_decomposer(parts: Parts, spec: ModelSpec) -> Decomposer:
 
     settings = parts.settings
     student = parts.student(spec.name or settings.student)
-    return StudentDecomposer(student, cap=settings.max_subquestions, sampling=parts.sampling, prices=parts.prices)
+    return StudentDecomposer(
+        student,
+        cap=settings.max_subquestions,
+        sampling=parts.sampling,
+        prices=parts.prices,
+        gated=settings.plan == "auto",
+    )
 
 
 def _student_solver(parts: Parts, spec: ModelSpec) -> Solver:

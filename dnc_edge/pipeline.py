@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from dnc_edge import prompts
 from dnc_edge.errors import DncError, Unexpected
 from dnc_edge.remote.pricing import Prices
-from dnc_edge.types import Answer, AnswerDelta, Event, Finished, Plan, Question, Record, Usage, record_key
+from dnc_edge.types import Answer, AnswerDelta, Event, Finished, Notice, Plan, Question, Record, Usage, record_key
 
 if TYPE_CHECKING:
     from dnc_edge.decomposers import Decomposer
@@ -116,6 +116,8 @@ class Pipeline:
             partial.stage = "decompose"
             plan = yield from self.decomposer.decompose(question)
             partial.planned(plan)
+            if plan.note:
+                yield Notice(plan.note)
             subquestions = plan.subquestions
         if self.solver:
             partial.stage = "solve"
@@ -162,6 +164,8 @@ class _Partial:
             self.record,
             subquestions=plan.subquestions,
             plan_logprob=plan.logprob,
+            plan_confidence=plan.confidence,
+            withheld=plan.withheld or None,
             repaired=self.record.repaired + plan.repaired,
         )
 

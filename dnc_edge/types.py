@@ -15,7 +15,8 @@ SCHEMA = 1
 # The documented order of a record's fields.
 RECORD_FIELDS = (
     "schema", "id", "question", "context", "subquestions", "subanswers", "answer", "text", "finish_reason", "strategy",
-    "decomposer", "engine", "level", "solver", "prompt_version", "plan_logprob", "repaired", "usage", "cost_usd",
+    "decomposer", "engine", "level", "solver", "prompt_version", "plan_logprob", "plan_confidence", "withheld",
+    "repaired", "usage", "cost_usd",
     "price_date", "seconds", "error", "key",
 )  # fmt: skip
 
@@ -77,6 +78,9 @@ class Plan:
     Attributes:
         raw: the text as decoded. repaired: how many lines needed mending or were left out.
         logprob: mean log-probability of the decoded tokens, where the decomposer tells.
+        confidence: the probability that the plan is good, if the decomposer is calibrated and made one.
+        withheld: sub-questions that were made but are not trusted; the question goes to the solver whole.
+        note: why the question is left whole, if that is not what the decomposer said.
     """
 
     subquestions: tuple[str, ...]
@@ -84,6 +88,9 @@ class Plan:
     repaired: int = 0
     logprob: float | None = None
     usage: Usage = Usage()
+    confidence: float | None = None
+    withheld: tuple[str, ...] = ()
+    note: str | None = None
 
 
 @dataclass(frozen=True)
@@ -137,6 +144,8 @@ class Record:
     level: str | None = None
     solver: str | None = None
     plan_logprob: float | None = None
+    plan_confidence: float | None = None
+    withheld: tuple[str, ...] | None = None
     repaired: int = 0
     usage: Mapping[str, Usage] = field(default_factory=dict)
     cost_usd: float | None = 0.0
@@ -175,7 +184,7 @@ class Record:
         known = {f.name for f in fields(cls)}
         try:
             kept = {name: value for name, value in values.items() if name in known}
-            for name in ("subquestions", "subanswers"):
+            for name in ("subquestions", "subanswers", "withheld"):
                 if kept.get(name) is not None:
                     kept[name] = _strings(kept[name], name)
             kept["usage"] = {stage: Usage(**usage) for stage, usage in kept.get("usage", {}).items()}

@@ -88,7 +88,7 @@ def _parquet(file: IO[bytes], lines: Iterator[str]) -> None:
     text, number, whole = pyarrow.string(), pyarrow.float64(), pyarrow.int64()
     lists = pyarrow.list_(text)
     kinds = {"subquestions": lists, "subanswers": lists, "schema": whole, "repaired": whole}
-    kinds |= dict.fromkeys(("plan_logprob", "cost_usd", "seconds"), number)
+    kinds |= dict.fromkeys(("plan_logprob", "plan_confidence", "cost_usd", "seconds"), number)
     schema = pyarrow.schema([(name, kinds.get(name, text)) for name in RECORD_FIELDS])
     with pyarrow.parquet.ParquetWriter(file, schema) as writer:
         rows: list[dict[str, Any]] = []

@@ -96,7 +96,7 @@ def _by_one_student(
         for generation in solver.student.generate_many(generations()):
             if decomposer and generation in planning:
                 question = planning.pop(generation)
-                made = decomposer.planned(generation)
+                made = decomposer.planned(question, generation)
                 if isinstance(made, DncError):
                     yield _record(pipeline, question, made)
                 else:

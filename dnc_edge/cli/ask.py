@@ -13,6 +13,7 @@ def ask(
     student: options.Student = None,
     level: options.Level = None,
     decomposer: options.Decomposer = None,
+    plan: options.PlanPolicy = None,
     solver: options.Solver = None,
     solver_option: options.SolverOption = None,
     fallback: options.Fallback = None,
@@ -60,6 +61,7 @@ def ask(
         student=student,
         level=level,
         decomposer=decomposer,
+        plan=plan,
         solver=solver,
         fallback=fallback,
         strategy=strategy,
@@ -76,7 +78,7 @@ def ask(
         engine=engine,
         threads=threads,
     ) as edge:
-        plan = None
+        given = None
         if edit:
-            plan = options.edited(text, edge.decompose(text, passage).subquestions or ())
-        output.report(edge.stream(text, passage, plan=plan), json=json, as_events=events, live=not no_stream)
+            given = options.edited(text, edge.decompose(text, passage).subquestions or ())
+        output.report(edge.stream(text, passage, plan=given), json=json, as_events=events, live=not no_stream)

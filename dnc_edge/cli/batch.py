@@ -35,6 +35,7 @@ def batch(
     student: options.Student = None,
     level: options.Level = None,
     decomposer: options.Decomposer = None,
+    plan: options.PlanPolicy = None,
     solver: options.Solver = None,
     solver_option: Annotated[
         list[str] | None, typer.Option("--solver-option", help="key=value into each request to the solver.")
@@ -94,8 +95,9 @@ def batch(
     columns = inputs.column_map(column or [])
     questions = inputs.read(source, form=form, columns=columns, bad=bad if skip_bad else None)
     settings: dict[str, Any] = {
-        "student": student, "level": level, "decomposer": decomposer, "solver": solver, "strategy": strategy,
-        "mode": mode, "max_subquestions": max_subquestions, "temperature": temperature, "top_p": top_p, "seed": seed,
+        "student": student, "level": level, "decomposer": decomposer, "plan": plan, "solver": solver,
+        "strategy": strategy, "mode": mode, "max_subquestions": max_subquestions, "temperature": temperature,
+        "top_p": top_p, "seed": seed,
         "max_tokens": max_tokens, "timeout": timeout, "patience": patience,
         "instruction": instruction, "shots": shots, "engine": engine, "threads": threads,
     }  # fmt: skip

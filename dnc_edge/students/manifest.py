@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import re
 import threading
 from collections.abc import Collection, Container, Mapping, Sequence
@@ -13,6 +14,7 @@ from typing import Any, TypeVar
 
 from dnc_edge.errors import StudentError
 from dnc_edge.files import sha256_of, write_json
+from dnc_edge.students.confidence import FEATURES, Confidence
 
 FILENAME = "student.json"
 SCHEMA = 1
@@ -79,6 +81,7 @@ class Manifest:
     Attributes:
         start: the token with which an encoder-decoder begins to write.
         base: of a student that is adapters alone.
+        confidence: how its plans are judged; None if it was never calibrated.
     """
 
     name: str
@@ -92,6 +95,7 @@ class Manifest:
     about: Mapping[str, Any] = field(default_factory=dict, repr=False)
     start: int | None = None
     base: BaseFile | None = None
+    confidence: Confidence | None = None
 
     def file(self, level: str | None = None, engine: str | None = None) -> WeightFile:
         """The weight file of a level (the default one if None) and engine (any if None).
@@ -206,6 +210,7 @@ def _read(values: Any) -> Manifest:
         about=_a(dict, values.get("about", {})),
         start=None if values.get("start") is None else _a(int, values["start"]),
         base=None if values.get("base") is None else _base(_a(dict, values["base"])),
+        confidence=None if values.get("confidence") is None else _confidence(_a(dict, values["confidence"])),
     )
     if min(manifest.context, manifest.max_subquestions, *(role.max_tokens for role in manifest.roles.values())) < 1:
         raise ValueError("context, max_subquestions and max_tokens are at least 1")
@@ -228,6 +233,17 @@ def _base(values: Mapping[str, Any]) -> BaseFile:
     if not PLAIN_NAME.fullmatch(name):
         raise ValueError(f"base {name!r} is not well formed")
     return BaseFile(name, sha256)
+
+
+def _confidence(values: Mapping[str, Any]) -> Confidence:
+    weights, thresholds = (
+        {name: float(value) for name, value in _a(dict, values[part]).items()} for part in ("weights", "thresholds")
+    )
+    if set(weights) != {*FEATURES, "bias"} or not all(map(math.isfinite, weights.values())):
+        raise ValueError(f"confidence has weights for {', '.join(weights)}, not for {', '.join(FEATURES)} and bias")
+    if not all(0 <= threshold <= 1 for threshold in thresholds.values()):
+        raise ValueError("a threshold of the confidence is not from 0 to 1")
+    return Confidence(weights, thresholds)
 
 
 Kind = TypeVar("Kind")
