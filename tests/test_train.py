@@ -115,17 +115,31 @@ def test_the_head_computes_completions_alone_and_the_loss_stays(tmp_path: Path, 
     import torch
 
     from dnc_edge.train.checkpoints import load_model, open_base
-    from dnc_edge.train.sft import completions_only
+    from dnc_edge.train.sft import completion_loss
 
     model = load_model(open_base(str(checkpoint), scratch=tmp_path, limit=400), dtype=torch.float32)
     tokens = torch.arange(10, 34).reshape(2, 12)
     labels = tokens.clone()
     labels[0, :5] = labels[1, :8] = labels[1, 11:] = -100
     inputs = {"input_ids": tokens, "attention_mask": torch.ones_like(tokens), "labels": labels}
-    cut = completions_only(inputs)
-    assert cut["logits_to_keep"].tolist() == list(range(4, 11))
-    assert float(model(**cut).loss.detach()) == pytest.approx(float(model(**inputs).loss.detach()), rel=1e-5)
-    assert model(**cut).logits.shape[1] == 7
+    whole = float(model(**inputs).loss.detach())
+    assert float(completion_loss(model, inputs).detach()) == pytest.approx(whole, rel=1e-5)
+    half = float(completion_loss(model, inputs, 2 * int((labels[:, 1:] != -100).sum())).detach())
+    assert half == pytest.approx(whole / 2, rel=1e-5)
+    assert float(completion_loss(model, inputs, first_weight=3.0).detach()) > whole
+
+
+def test_batches_hold_examples_of_like_lengths_in_another_order_each_epoch() -> None:
+    from dnc_edge.train.loop import LikeLengths
+
+    lengths = [1 + index % 97 for index in range(970)]
+    sampler = LikeLengths(lengths, 8, seed=1)
+    first = list(sampler)
+    assert sorted(first) == list(range(970)) and first == list(LikeLengths(lengths, 8, seed=1))
+    sampler.set_epoch(1)
+    assert list(sampler) != first
+    padded = sum(8 * max(lengths[index] for index in first[begin : begin + 8]) for begin in range(0, 968, 8))
+    assert padded < 1.5 * sum(lengths)
 
 
 def test_only_upper_layers_are_adapted_if_so_many_are_named(tmp_path: Path, checkpoint: Path) -> None:

@@ -90,15 +90,19 @@ def load_model(base: Base, *, dtype: Any, quantized: bool = False) -> Any:
     return model_class(base.encoder_decoder).from_pretrained(base.checkpoint.path, **settings)
 
 
-def adapted(model: Any, config: Any, *, quantized: bool = False) -> Any:
+def adapted(model: Any, config: Any, *, quantized: bool = False, start: str = "") -> Any:
     """The model with a fresh LoRA adapter, as a config's rank, alpha, dropout, modules and seed say.
 
     Raises:
         UsageError: a target module is not there, or could not be converted afterwards.
     """
     import torch
-    from peft import LoraConfig, get_peft_model, prepare_model_for_kbit_training
+    from peft import LoraConfig, PeftModel, get_peft_model, prepare_model_for_kbit_training
 
+    if start:
+        if not (Path(start) / "adapter_config.json").is_file():
+            raise UsageError(f"{start} holds no adapter to go on from")
+        return PeftModel.from_pretrained(model, start, is_trainable=True)
     modules = config.modules
     target: str | list[str] = modules if modules == "all-linear" else [part.strip() for part in modules.split(",")]
     if isinstance(target, list):

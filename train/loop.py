@@ -7,12 +7,13 @@ import json
 import math
 import os
 import sys
-from collections.abc import Generator
-from dataclasses import fields
+from collections.abc import Generator, Iterator, Sequence
 from importlib.util import find_spec
 from pathlib import Path
+from random import Random
 from typing import Any
 
+from torch.utils.data import Sampler
 from transformers import PrinterCallback, TrainerCallback
 
 from dnc_edge.errors import UsageError
@@ -86,11 +87,6 @@ def arguments(
     # Processes of `accelerate launch` share the batch.
     world = int(os.environ.get("WORLD_SIZE", "1"))
     steps = math.ceil(examples / config.batch) * config.epochs
-    # Examples of like lengths together need less padding; transformers 5 has another name for it.
-    known = {of.name for of in fields(kind)}
-    grouping = (
-        {"group_by_length": True} if "group_by_length" in known else {"train_sampling_strategy": "group_by_length"}
-    )
     return kind(
         output_dir=str(runs),
         num_train_epochs=config.epochs,
@@ -115,7 +111,36 @@ def arguments(
         data_seed=config.seed,
         dataloader_pin_memory=False,
         remove_unused_columns=False,
-        **grouping,
         **chosen,
         **more,
     )
+
+
+class LikeLengths(Sampler):  # type: ignore[misc]
+    """Examples in batches of like lengths, which need less padding, the batches in random order.
+
+    Lengths count with some noise, so that examples of one kind, alike in length, do not fill whole batches.
+
+    Args:
+        lengths: of the examples, in tokens.
+        batch: examples at once.
+        seed: the same seed gives the same order of each epoch.
+    """
+
+    def __init__(self, lengths: Sequence[int], batch: int, seed: int) -> None:
+        self.lengths, self.batch, self.seed, self.epoch = lengths, batch, seed, 0
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    def set_epoch(self, epoch: int) -> None:
+        self.epoch = epoch
+
+    def __iter__(self) -> Iterator[int]:
+        rng = Random(f"{self.seed}-{self.epoch}")
+        order = sorted(range(len(self.lengths)), key=lambda index: self.lengths[index] * rng.uniform(0.6, 1.4))
+        batches = [order[begin : begin + self.batch] for begin in range(0, len(order), self.batch)]
+        # The last, smaller batch stays last: the others keep their bounds.
+        last = [batches.pop()] if len(order) % self.batch else []
+        rng.shuffle(batches)
+        yield from (index for batch in batches + last for index in batch)

@@ -40,6 +40,7 @@ class SftConfig:
     target: str = setting("teacher", "of the solver", choices=("teacher", "gold", "direct"))
     method: str = setting("lora", choices=("lora", "qlora", "full"))
     half: int = setting(-1, "train on half 0 or 1 of the questions alone, for cross-fitting", within=(-1, 1))
+    start: str = setting("", "directory of an adapter to go on from; it says rank, modules and layers")
     rank: int = 16
     alpha: int = 32
     dropout: float = setting(0.0, within=SHARE)
@@ -51,6 +52,7 @@ class SftConfig:
     learning_rate: float = 2e-4
     warmup: float = setting(0.03, "share of the steps", within=SHARE)
     max_length: int = setting(1024, "tokens; longer examples are left out, and counted")
+    first_weight: float = setting(1.0, "weight of a completion's first token, which decides between a plan and none")
     packing: bool = setting(False, "several examples in one sequence; causal models only")
     checkpointing: bool = setting(False, "less memory for more time")
     precision: str = setting("auto", choices=("auto", "bf16", "fp32"))
@@ -204,14 +206,14 @@ def trainer_for(
     from transformers import DataCollatorForSeq2Seq, Seq2SeqTrainer, Seq2SeqTrainingArguments
     from transformers import Trainer as Pretrained
 
-    from dnc_edge.train.loop import arguments
+    from dnc_edge.train.loop import LikeLengths, arguments
 
     quantized = config.method == "qlora"
     # Weights under an adapter take no gradient: the type in which they are multiplied is enough for them.
     dtype = arithmetic.weights if config.method == "full" else arithmetic.dtype
     model = checkpoints.load_model(base, dtype=dtype, quantized=quantized)
     if config.method != "full":
-        model = checkpoints.adapted(model, config, quantized=quantized)
+        model = checkpoints.adapted(model, config, quantized=quantized, start=config.start)
 
     def labels(example: Example) -> list[int]:
         return [token if weight else -100 for token, weight in zip(example.tokens, example.weights, strict=True)]
@@ -234,11 +236,19 @@ def trainer_for(
         shape = {"max_length": config.max_length, "packing": config.packing}
 
     class Trainer(parent):  # type: ignore[misc]
-        def compute_loss(self, model: Any, inputs: Any, *args: Any, **kwargs: Any) -> Any:
+        def compute_loss(
+            self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
+        ) -> Any:
             # Past TRL's, which works out entropy and accuracy from the logits of every position.
-            return Pretrained.compute_loss(
-                self, model, inputs if base.encoder_decoder else completions_only(inputs), *args, **kwargs
-            )
+            if base.encoder_decoder:
+                return Pretrained.compute_loss(self, model, inputs, return_outputs, num_items_in_batch)
+            loss = completion_loss(model, inputs, num_items_in_batch, first_weight=config.first_weight)
+            if self.args.average_tokens_across_devices and num_items_in_batch is not None:
+                loss = loss * self.accelerator.num_processes
+            return loss
+
+        def _get_train_sampler(self, train_dataset: Any = None) -> Any:
+            return LikeLengths([len(row["input_ids"]) for row in rows], config.micro_batch, config.seed)
 
         def evaluate(self, *_: Any, metric_key_prefix: str = "eval", **__: Any) -> dict[str, float]:
             metrics = {f"{metric_key_prefix}_plan_f1": generated_f1(self.model, base, validation)}
@@ -258,23 +268,34 @@ def trainer_for(
     )
 
 
-def completions_only(inputs: Mapping[str, Any]) -> dict[str, Any]:
-    """A batch whose logits are computed only in the columns in which some row predicts a completion.
+def completion_loss(model: Any, inputs: Mapping[str, Any], items: Any = None, *, first_weight: float = 1.0) -> Any:
+    """Cross-entropy of a batch's completions, each token's divided by how many there are.
 
-    The head is a fifth of a small model's work, and prompts are more than half of an example.
+    Logits are computed only in the columns in which some row predicts a completion: the head is a fifth of a small
+    model's work, and prompts are more than half of an example.
 
     Args:
+        model: a causal language model.
         inputs: `input_ids` and `labels`, each (batch, tokens), and what else the model takes; labels are -100 on
             prompts and padding.
+        items: predicted tokens of all batches of a step; None divides by this batch's.
+        first_weight: weight of each completion's first token.
     """
     import torch
 
     labels = inputs["labels"]
     targets = torch.nn.functional.pad(labels, (0, 1), value=-100)[:, 1:]  # what each position predicts
     columns = (targets != -100).any(dim=0).nonzero().squeeze(1)  # (kept,)
-    kept = {"labels": labels[:, columns], "shift_labels": targets[:, columns], "logits_to_keep": columns}
     # A cache would hide from the model that packed examples see nothing of each other.
-    return {**inputs, **kept, "use_cache": False}
+    rest = {name: value for name, value in inputs.items() if name != "labels"} | {"use_cache": False}
+    logits = model(**rest, logits_to_keep=columns).logits  # (batch, kept, vocabulary)
+    counted = (targets != -100)[:, columns]
+    begins = (targets != -100) & (torch.nn.functional.pad(targets, (1, 0), value=-100)[:, :-1] == -100)
+    losses = torch.nn.functional.cross_entropy(
+        logits[counted].float(), targets[:, columns][counted], reduction="none"
+    )  # (predicted,)
+    weights = torch.where(begins[:, columns][counted], first_weight, 1.0)
+    return (losses * weights).sum() / (counted.sum() if items is None else items)
 
 
 def generated_f1(model: Any, base: Base, problems: Sequence[Demonstration]) -> float:

@@ -258,8 +258,8 @@ def gather(names: Sequence[str], *, bad: Callable[[InputError], None] | None = N
 
     Args:
         names: of `IMPORTERS`, "bundled", or paths that end in .jsonl. "NAME:COUNT" takes that many of a source at
-            random, the same ones each time, without repeats and without what a test side holds; "written:COUNT"
-            takes questions that a program writes.
+            random, the same ones each time, without repeats and without what a test side holds; "written:COUNT" or
+            "written:COUNT:SEED" takes questions that a program writes.
         bad: called with the error for a broken line of a file, which is then skipped; None raises it.
 
     Raises:
@@ -271,9 +271,11 @@ def gather(names: Sequence[str], *, bad: Callable[[InputError], None] | None = N
         name, _, count = given.partition(":")
         if given.endswith(".jsonl"):
             found += read(Path(given), bad=bad)
-        elif count.isdecimal() and name == "written":
+        elif name == "written" and re.fullmatch(r"\d+(:\d+)?", count):
             sides = sides or FrozenSides.load()
-            found += islice((one for one in written.questions(0) if not sides.holds(one)), int(count))
+            number, _, seed = count.partition(":")
+            asked = written.questions(int(seed or 0))
+            found += islice((one for one in asked if not sides.holds(one)), int(number))
         elif count.isdecimal() and name in IMPORTERS:
             sides = sides or FrozenSides.load()
             kept = list(clean(name, sides))

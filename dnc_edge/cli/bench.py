@@ -59,6 +59,35 @@ def plans(
 
 
 @app.command()
+def confidence(
+    student: options.Student = None,
+    level: options.Level = None,
+    engine: options.Engine = None,
+    threads: options.Threads = None,
+    out: Out = None,
+    write: Annotated[bool, typer.Option("--write", help="Keep it in the student's student.json.")] = False,
+) -> None:
+    """Calibrate how far a student trusts its plans, and the threshold below which it withholds them.
+
+    Examples:
+
+      DNC_EDGE_DATA=data dnc-edge bench confidence --student runs/mine --write
+    """
+    options.require("rouge_score", "scipy", extra="eval")
+    from dnc_edge.bench import confidence as bench
+    from dnc_edge.edge import Edge
+    from dnc_edge.students.resolve import resolve
+
+    with Edge(student=student, level=level, engine=engine, threads=threads, slots=8) as edge:
+        opened = edge.student()
+        result = bench.confidence(opened, tick=_tick)
+        if write:
+            bench.keep(resolve(opened.name if student is None else student), result["confidence"])
+    _keep(result, out)
+    output.print_json(result, indent=2)
+
+
+@app.command()
 def student(
     student: options.Student = None,
     level: options.Level = None,

@@ -50,7 +50,10 @@ class Confidence:
             plan: the sub-questions; an empty plan is not judged, for nothing is delivered with it.
             logprobs: of the decoded tokens.
         """
-        values = features(question, context, plan, logprobs)
+        return self.probability(features(question, context, plan, logprobs))
+
+    def probability(self, values: Mapping[str, float]) -> float:
+        """The probability for features that are worked out already."""
         z = self.weights["bias"] + sum(self.weights[name] * value for name, value in values.items())
         return 1 / (1 + math.exp(-max(-30.0, min(30.0, z))))
 

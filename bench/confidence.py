@@ -1,0 +1,182 @@
+"""Calibrate a student's confidence in its plans, on questions that trained nothing.
+
+The features of `students/confidence.py` are weighed by logistic regression; the threshold of the level is where most
+questions come out right and fewest plans useless. Both go into `student.json`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dnc_edge.bench.decisions import decision
+from dnc_edge.decomposers import StudentDecomposer
+from dnc_edge.errors import DncError
+from dnc_edge.files import write_json
+from dnc_edge.students.confidence import FEATURES, Confidence, features
+from dnc_edge.students.manifest import FILENAME
+from dnc_edge.students.student import Generation, Student
+from dnc_edge.tasks import everyday
+from dnc_edge.tasks.plans import plan_f1
+from dnc_edge.tasks.problem import Problem
+from dnc_edge.train.base import held_out
+from dnc_edge.train.sources import IMPORTERS
+from dnc_edge.types import Plan, Question
+
+# A plan from here on counts as a good one.
+GOOD = 0.5
+# How many held-out questions of each source are asked.
+HELD_OUT = {"gsm8k": 150, "strategyqa": 60, "musique": 40, "2wiki": 30, "svamp": 20, "mawps": 40}
+# Questions of every kind are what a threshold is for: each counts as much as three of the sources.
+EVERYDAY_WEIGHT = 3.0
+FOLDS = 5
+# Keeps the weights of features that say little near 0.
+RIDGE = 1.0
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A question with what was planned for it: the features of the plan, and its plan F1."""
+
+    problem: Problem
+    plan: tuple[str, ...]
+    features: dict[str, float]
+    f1: float
+    weight: float
+
+
+def questions() -> list[Problem]:
+    """What a confidence is calibrated on: the side "dev" of `everyday`, and what training held out of its sources.
+
+    Raises:
+        DataMissing: a source is not there.
+    """
+    found: list[Problem] = list(everyday.load("dev"))
+    for name, count in HELD_OUT.items():
+        shown = (d for d in IMPORTERS[name]() if held_out(d) and d.subquestions is not None)
+        found += [Problem(d.id, d.question, "", d.subquestions, d.context) for d in islice(shown, count)]
+    return found
+
+
+def judged(student: Student, problems: Sequence[Problem], tick: Callable[[int], None]) -> list[Judged]:
+    """Plans of the problems, as decoded, with their features."""
+    decomposer = StudentDecomposer(student)
+    asked: dict[Generation, Problem] = {}
+
+    def generations() -> Iterator[Generation]:
+        for problem in problems:
+            asked[generation := decomposer.begin(Question(problem.question, problem.context))] = problem
+            yield generation
+
+    found = []
+    for generation in student.generate_many(generations()):
+        problem = asked[generation]
+        made = decomposer.planned(Question(problem.question, problem.context), generation)
+        plan = made.subquestions if isinstance(made, Plan) else ()
+        values = features(problem.question, problem.context, plan, generation.logprobs)
+        f1 = plan_f1(plan, problem.plan) if problem.plan else 0.0
+        weight = EVERYDAY_WEIGHT if isinstance(problem, everyday.EverydayProblem) else 1.0
+        found.append(Judged(problem, plan, values, f1, weight))
+        tick(len(found))
+    return found
+
+
+def fit(rows: Sequence[Judged]) -> dict[str, float]:
+    """Weights of the features by ridge logistic regression, over the rows that have a plan."""
+    from scipy.optimize import minimize
+
+    inputs = np.array([[*(row.features[name] for name in FEATURES), 1.0] for row in rows])  # (plans, features + 1)
+    good = np.array([row.f1 >= GOOD for row in rows], dtype=float)  # (plans,)
+    weights = np.array([row.weight for row in rows])
+
+    def loss(beta: Any) -> float:
+        z = inputs @ beta
+        return float((weights * (np.logaddexp(0, z) - good * z)).sum() + RIDGE * (beta[:-1] ** 2).sum())
+
+    beta = minimize(loss, np.zeros(inputs.shape[1]), method="L-BFGS-B").x
+    return {name: round(float(value), 4) for name, value in zip((*FEATURES, "bias"), beta, strict=True)}
+
+
+def auroc(confidences: Sequence[float], good: Sequence[bool]) -> float | None:
+    """The chance that a good plan has more confidence than another one; None if all are alike."""
+    from scipy.stats import rankdata
+
+    positive = np.array(good)
+    count = int(positive.sum())
+    if count in (0, len(good)):
+        return None
+    ranks = rankdata(confidences)
+    return float((ranks[positive].sum() - count * (count + 1) / 2) / (count * (len(good) - count)))
+
+
+def confidence(student: Student, *, tick: Callable[[int], None] = lambda _: None) -> dict[str, Any]:
+    """Calibrate a student at the level that is open.
+
+    Args:
+        student: with as many slots as decode fast.
+        tick: called with the number of questions done.
+
+    Returns:
+        `confidence`, as `student.json` keeps it; the AUROC over plans of questions left out of the fit; shares of
+        right and useless answers to everyday questions with and without the threshold; the risk at each coverage.
+
+    Raises:
+        DataMissing: a source is not there. ExtraMissing: the extra `eval` is not installed.
+        DncError: too few plans to fit.
+    """
+    rows = judged(student, questions(), tick)
+    planned = [row for row in rows if row.plan]
+    if len(planned) < 10 * FOLDS:
+        raise DncError(f"student {student.name} made {len(planned)} plans; too few to calibrate its confidence on")
+    fold = np.random.default_rng(0).integers(0, FOLDS, len(planned))
+    unseen = np.zeros(len(planned))
+    for number in range(FOLDS):
+        model = Confidence(fit([row for row, at in zip(planned, fold, strict=True) if at != number]), {})
+        for index in np.flatnonzero(fold == number):
+            unseen[index] = model.probability(planned[index].features)
+    good = [row.f1 >= GOOD for row in planned]
+    sure = dict(zip(map(id, planned), unseen, strict=True))
+
+    def outcome(threshold: float, weighed: Sequence[Judged]) -> dict[str, float]:
+        judgements = [
+            (row.weight, decision(row.plan if sure.get(id(row), 1.0) >= threshold else (), row.problem.plan or ()))
+            for row in weighed
+        ]
+        total = sum(weight for weight, _ in judgements)
+        return {
+            name: round(sum(weight * getattr(one, name) for weight, one in judgements) / total, 4)
+            for name in ("right", "useless")
+        }
+
+    def value(threshold: float) -> float:
+        found = outcome(threshold, rows)
+        return found["right"] - found["useless"]
+
+    threshold = max((step / 100 for step in range(0, 96, 5)), key=lambda t: (round(value(t), 3), -t))
+    kinds = [row for row in rows if isinstance(row.problem, everyday.EverydayProblem)]
+    order = np.argsort(-unseen)
+    risk = [
+        {"coverage": share, "risk": round(1 - float(np.mean([good[i] for i in order[: int(len(order) * share)]])), 4)}
+        for share in (0.25, 0.5, 0.75, 1.0)
+    ]
+    thresholds = dict(student.manifest.confidence.thresholds) if student.manifest.confidence else {}
+    return {
+        "confidence": {"weights": fit(planned), "thresholds": {**thresholds, student.weights.level: threshold}},
+        "questions": len(rows),
+        "plans": len(planned),
+        "auroc": auroc(list(unseen), good),
+        "everyday": {"always": outcome(0.0, kinds), "auto": outcome(threshold, kinds)},
+        "risk_coverage": risk,
+    }
+
+
+def keep(directory: Path, made: dict[str, Any]) -> None:
+    """Write a calibrated confidence into the manifest of a student's directory."""
+    values = json.loads((directory / FILENAME).read_text(encoding="utf-8"))
+    write_json(directory / FILENAME, {**values, "confidence": made})
