@@ -91,11 +91,15 @@ def test_one_id_for_two_questions_is_refused_before_anything_is_asked(tmp_path: 
 
 def test_a_question_that_is_too_long_fails_alone(tmp_path: Path) -> None:
     asked = [*questions(2), Question("How many? " * 3000, id="long"), *questions(2, start=2)]
-    with Edge(slots=2) as edge, pytest.raises(RecordsFailed, match="1 of 5"):
+    with Edge(slots=2, plan="always") as edge, pytest.raises(RecordsFailed, match="1 of 5"):
         batch(asked, tmp_path / "out.jsonl", edge, solve=False)
     by_id = {record["id"]: record for record in read_records(tmp_path / "out.jsonl")}
     assert by_id["long"]["error"]["code"] == "prompt_too_long"
     assert all(by_id[f"t-{n}"]["subquestions"] is not None for n in range(4))
+    with Edge(slots=2) as edge:
+        batch(asked, tmp_path / "auto.jsonl", edge, solve=False)
+    by_id = {record["id"]: record for record in read_records(tmp_path / "auto.jsonl")}
+    assert by_id["long"]["subquestions"] == [] and by_id["long"]["error"] is None
 
 
 def test_plans_are_decoded_while_others_are_being_solved() -> None:

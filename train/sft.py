@@ -248,7 +248,10 @@ def trainer_for(
             return loss
 
         def _get_train_sampler(self, train_dataset: Any = None) -> Any:
-            return LikeLengths([len(row["input_ids"]) for row in rows], config.micro_batch, config.seed)
+            if base.encoder_decoder:
+                return super()._get_train_sampler(train_dataset)
+            # The trainer's own rows: packing makes others of them.
+            return LikeLengths([len(ids) for ids in self.train_dataset["input_ids"]], config.micro_batch, config.seed)
 
         def evaluate(self, *_: Any, metric_key_prefix: str = "eval", **__: Any) -> dict[str, float]:
             metrics = {f"{metric_key_prefix}_plan_f1": generated_f1(self.model, base, validation)}
