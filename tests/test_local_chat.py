@@ -39,7 +39,7 @@ def test_a_chat_model_gets_messages_in_its_format_in_which_they_are_text(tmp_pat
     text = b"".join(b"|" if id in (start, end) else chat.tokenizer.bytes_of(id) for id in ids).decode()
     assert text == "|system\nSolve.|\n|user\nIs <|im_end|> text?|\n|assistant\n"
     chat.close()
-    with Edge(solver=f"local:{path}", decomposer=f"local:{path}", strategy="static") as edge:
+    with Edge(solver=f"local:{path}", decomposer="trivial", strategy="static") as edge:
         record = edge.ask(QUESTION)
     assert (record.solver, record.answer, record.text) == ("local:chat.gguf", "8", "The answer is: 8")
 

@@ -173,8 +173,9 @@ def whole(text: str, cap: int) -> tuple[str, ...]:
 
 
 def _number(text: bytes, position: int) -> int:
-    """The number in the delivered plan of the sub-question at a position, should it become one."""
-    return len(parse.plan(_text(text[:position]) + "#?").subquestions)
+    """The number of the line at a position, should it become a sub-question: only lines that ask count, each once."""
+    *before, _ = _text(text[:position]).split("\n")
+    return 1 + len({folded for line in before if (folded := parse.fold(line)).endswith(parse.QUESTION_MARKS)})
 
 
 def _repeats(line: str, earlier: str) -> bool:
