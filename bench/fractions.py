@@ -6,10 +6,11 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
 
 from dnc_edge.bench.folder import claim, write
 from dnc_edge.bench.machine import machine
+from dnc_edge.bench.results import FractionRow, FractionsResult
+from dnc_edge.tasks.stats import Estimate
 from dnc_edge.train import rationales
 from dnc_edge.train.stepwise import StepwiseConfig, stepwise
 
@@ -27,7 +28,7 @@ def fractions(
     limit: int | None = None,
     config: StepwiseConfig | None = None,
     say: Callable[[str], None] = lambda _: None,
-) -> dict[str, Any]:
+) -> FractionsResult:
     """Train one model for each method and share, and measure its labels on the test side.
 
     Args:
@@ -55,16 +56,18 @@ def fractions(
                 folder = out / "models" / f"{method}-{share:g}"
                 one = replace(settings, method=method, fraction=share)
                 figures = stepwise(training, test, base, folder, one, resume=True, say=say)
-                write(place, {"label": f"{method} {share:.0%}", "method": method, "share": share, **figures})
-            rows.append(json.loads(place.read_text(encoding="utf-8")))
-    result = {
-        "kind": "fractions",
-        "task": task,
-        "n": len(test),
-        "claim": CLAIM,
-        "rows": rows,
-        "settings": asdict(settings),
-        "machine": machine(),
-    }
-    write(out / "fractions.json", result)
+                row = FractionRow(
+                    label=f"{method} {share:.0%}",
+                    method=method,
+                    share=share,
+                    examples=figures.pop("examples"),
+                    accuracy=Estimate(**figures.pop("accuracy")),
+                    training=figures,
+                )
+                write(place, row.to_dict())
+            rows.append(FractionRow.from_dict(json.loads(place.read_text(encoding="utf-8"))))
+    result = FractionsResult(
+        task=task, n=len(test), claim=CLAIM, rows=rows, settings=asdict(settings), machine=machine()
+    )
+    write(out / "fractions.json", result.to_dict())
     return result

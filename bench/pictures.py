@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+from dnc_edge.bench.results import FractionRow, LevelRow, SystemRow, Totals
 from dnc_edge.errors import ExtraMissing
+from dnc_edge.tasks.stats import Estimate
 
 # Told apart by people who see colours differently (Okabe and Ito), and on black as on white.
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
+Row = TypeVar("Row")
 # Stands for the page's own text colour until the SVG is written.
 _INK = "#010203"
-Row = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -60,13 +62,19 @@ class Picture:
         return buffer.getvalue()
 
 
-def _estimates(axes: Any, places: Sequence[float], values: Sequence[Row], **style: Any) -> None:
-    bars = [[v["value"] - v["low"] for v in values], [v["high"] - v["value"] for v in values]]
-    axes.errorbar(places, [v["value"] for v in values], yerr=bars, capsize=3, **style)
+def _estimates(axes: Any, places: Sequence[float], values: Sequence[Estimate], **style: Any) -> None:
+    bars = [[v.value - v.low for v in values], [v.high - v.value for v in values]]
+    axes.errorbar(places, [v.value for v in values], yerr=bars, capsize=3, **style)
 
 
 def _points(
-    axes: Any, rows: Sequence[Row], *, x: Callable[[Row], float], y: Callable[[Row], Row], kind: Callable[[Row], str]
+    axes: Any,
+    rows: Sequence[Row],
+    *,
+    x: Callable[[Row], float],
+    y: Callable[[Row], Estimate],
+    kind: Callable[[Row], str],
+    name: Callable[[Row], str],
 ) -> None:
     """Estimates with their intervals, a colour for each kind; names stand on those of one kind, hang from the next."""
     for number, one in enumerate(dict.fromkeys(map(kind, rows))):
@@ -76,7 +84,7 @@ def _points(
         above = number % 2 == 0
         for row, value in zip(chosen, values, strict=True):
             axes.annotate(
-                row.get("level", row["label"]), (x(row), value["high" if above else "low"]), color=colour, fontsize=8,
+                name(row), (x(row), value.high if above else value.low), color=colour, fontsize=8,
                 xytext=(0, 4 if above else -4), textcoords="offset points", rotation=50, rotation_mode="anchor",
                 ha="left" if above else "right", va="center",
             )  # fmt: skip
@@ -85,11 +93,18 @@ def _points(
     axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=4)
 
 
-def quality_by_size(rows: Sequence[Row]) -> Picture:
+def quality_by_size(rows: Sequence[LevelRow]) -> Picture:
     """Plan F1 of each level against the size of its files."""
 
     def draw(axes: Any) -> None:
-        _points(axes, rows, x=lambda r: r["bytes"] / 1e6, y=lambda r: r["plans"]["f1"], kind=lambda r: r["engine"])
+        _points(
+            axes,
+            rows,
+            x=lambda r: r.bytes / 1e6,
+            y=lambda r: r.plans.f1,
+            kind=lambda r: r.engine,
+            name=lambda r: r.level,
+        )
         axes.set(xlabel="size in MB", ylabel="plan F1", xscale="log")
         axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
         axes.xaxis.set_minor_formatter(lambda value, _: f"{value:g}" if f"{value:g}"[0] in "235" else "")
@@ -97,11 +112,11 @@ def quality_by_size(rows: Sequence[Row]) -> Picture:
     return Picture("quality-by-size", "Plan F1 of each level against its size, with 95 % intervals", draw)
 
 
-def latencies(rows: Sequence[Row], seconds: str, what: str) -> Picture:
+def latencies(rows: Sequence[tuple[str, Sequence[float]]], what: str) -> Picture:
     """The distribution of latencies of each row: boxes from the quartiles, whiskers from 5 to 95 %."""
 
     def draw(axes: Any) -> None:
-        values = [[second * 1000 for second in row[seconds]] for row in rows]
+        values = [[second * 1000 for second in seconds] for _, seconds in rows]
         drawn = axes.boxplot(values, vert=False, whis=(5, 95), showfliers=False, patch_artist=True, widths=0.6)
         for box in drawn["boxes"]:
             box.set(facecolor=COLOURS[0], alpha=0.6)
@@ -109,7 +124,7 @@ def latencies(rows: Sequence[Row], seconds: str, what: str) -> Picture:
             line.set(color=COLOURS[1], linewidth=2)
         for line in drawn["whiskers"] + drawn["caps"]:
             line.set(color=COLOURS[0])
-        axes.set_yticks(range(1, len(rows) + 1), [row["label"] for row in rows])
+        axes.set_yticks(range(1, len(rows) + 1), [label for label, _ in rows])
         axes.set(xlabel=f"{what}, in milliseconds", xlim=(0, None))
         axes.invert_yaxis()
         axes.grid(axis="x", alpha=0.25)
@@ -118,16 +133,14 @@ def latencies(rows: Sequence[Row], seconds: str, what: str) -> Picture:
     return Picture("latency", f"{what}: quartiles, and 5 to 95 %, of each row", draw, (7.2, height))
 
 
-def memory(rows: Sequence[Row]) -> Picture:
+def memory(rows: Sequence[LevelRow]) -> Picture:
     """Peak memory of a process of its own, beside the size of the files."""
 
     def draw(axes: Any) -> None:
         places = range(len(rows))
-        axes.barh(
-            places, [row["speed"]["peak_memory_bytes"] / 1e6 for row in rows], 0.7, color=COLOURS[5], label="peak"
-        )
-        axes.barh(places, [row["bytes"] / 1e6 for row in rows], 0.4, color=COLOURS[0], label="files")
-        axes.set_yticks(places, [row["label"] for row in rows])
+        axes.barh(places, [row.speed.peak_memory_bytes / 1e6 for row in rows], 0.7, color=COLOURS[5], label="peak")
+        axes.barh(places, [row.bytes / 1e6 for row in rows], 0.4, color=COLOURS[0], label="files")
+        axes.set_yticks(places, [row.label for row in rows])
         axes.set(xlabel="MB")
         axes.invert_yaxis()
         axes.grid(axis="x", alpha=0.25)
@@ -136,28 +149,28 @@ def memory(rows: Sequence[Row]) -> Picture:
     return Picture("memory", "Peak memory of each level beside its size", draw, (7.2, 1.2 + 0.32 * len(rows)))
 
 
-def accuracy_by(rows: Sequence[Row], name: str, label: str, x: Callable[[Row], float]) -> Picture:
+def accuracy_by(rows: Sequence[SystemRow], name: str, label: str, x: Callable[[SystemRow], float]) -> Picture:
     """Accuracy of each configuration against what it takes, the Pareto front joined by a line."""
 
     def draw(axes: Any) -> None:
-        _points(axes, rows, x=x, y=lambda r: r["accuracy"], kind=lambda r: r["strategy"])
-        front = sorted((row for row in rows if row["pareto"]), key=x)
-        axes.plot([x(r) for r in front], [r["accuracy"]["value"] for r in front], color=COLOURS[0], alpha=0.4, zorder=0)
+        _points(axes, rows, x=x, y=lambda r: r.accuracy, kind=lambda r: r.strategy, name=lambda r: r.label)
+        front = sorted((row for row in rows if row.pareto), key=x)
+        axes.plot([x(r) for r in front], [r.accuracy.value for r in front], color=COLOURS[0], alpha=0.4, zorder=0)
         axes.set(xlabel=label, ylabel="accuracy", xlim=(0, None))
 
     return Picture(name, f"Accuracy of each configuration against {label}, with 95 % intervals", draw)
 
 
-def stage_costs(rows: Sequence[Row], label: str, cost: Callable[[Row, str], float]) -> Picture:
+def stage_costs(rows: Sequence[SystemRow], label: str, cost: Callable[[Totals], float]) -> Picture:
     """What each stage takes, stacked."""
 
     def draw(axes: Any) -> None:
         left = [0.0] * len(rows)
         for colour, stage in zip(COLOURS, ("decompose", "solve"), strict=False):
-            widths = [cost(row, stage) for row in rows]
+            widths = [cost(row.stages[stage]) for row in rows]
             axes.barh(range(len(rows)), widths, 0.6, left=left, color=colour, label=stage)
             left = [a + b for a, b in zip(left, widths, strict=True)]
-        axes.set_yticks(range(len(rows)), [row["label"] for row in rows])
+        axes.set_yticks(range(len(rows)), [row.label for row in rows])
         axes.set(xlabel=label)
         axes.invert_yaxis()
         axes.grid(axis="x", alpha=0.25)
@@ -166,14 +179,14 @@ def stage_costs(rows: Sequence[Row], label: str, cost: Callable[[Row, str], floa
     return Picture("stage-costs", f"{label} of each stage", draw, (7.2, 1.2 + 0.32 * len(rows)))
 
 
-def shares(rows: Sequence[Row]) -> Picture:
+def shares(rows: Sequence[FractionRow]) -> Picture:
     """Accuracy against the share of the training data, a line for each method."""
 
     def draw(axes: Any) -> None:
-        for colour, method in zip(COLOURS, dict.fromkeys(row["method"] for row in rows), strict=False):
-            chosen = [row for row in rows if row["method"] == method]
-            values = [row["accuracy"] for row in chosen]
-            _estimates(axes, [r["share"] for r in chosen], values, fmt="o-", color=colour, label=method)
+        for colour, method in zip(COLOURS, dict.fromkeys(row.method for row in rows), strict=False):
+            chosen = [row for row in rows if row.method == method]
+            values = [row.accuracy for row in chosen]
+            _estimates(axes, [r.share for r in chosen], values, fmt="o-", color=colour, label=method)
         axes.set(xlabel="share of the training data", ylabel="accuracy", xlim=(0, 1.05))
         axes.grid(axis="y", alpha=0.25)
         axes.legend()

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from dnc_edge.bench.folder import claim, write
 from dnc_edge.bench.levels import full_precision, with_levels
 from dnc_edge.bench.machine import machine, must_be_idle
 from dnc_edge.bench.plans import raw_lines
+from dnc_edge.bench.results import LevelFigures, LevelRow, QuantResult, Solved
 from dnc_edge.bench.speed import speed, student_target
 from dnc_edge.convert import fidelity
 from dnc_edge.convert.decoders import Decoder, GgufDecoder, OnnxDecoder
@@ -46,10 +47,10 @@ def quant(
     threads: int | None = None,
     repeat: int = 3,
     solver: str | None = None,
-    solve: Callable[[str, str, str], dict[str, Any]] | None = None,
+    solve: Callable[[str, str, str], Solved] | None = None,
     busy: bool = False,
     say: Callable[[str], None] = lambda _: None,
-) -> dict[str, Any]:
+) -> QuantResult:
     """Measure the levels of a student.
 
     Args:
@@ -86,7 +87,7 @@ def quant(
     }
     claim(out, settings)
     manifest = with_levels(directory, out / "student", levels, say)
-    rows = []
+    measured = []
     timed = [problem.question for problem in task.problems[:COMPARED]]
     with tempfile.TemporaryDirectory(dir=out, prefix=".reference-") as scratch:
         judge = _Judge(out / "student", manifest, task, Path(scratch), say)
@@ -109,25 +110,23 @@ def quant(
                 if solve:
                     say(f"{level} on {engine}: solving")
                     row["solved"] = solve(str(out / "student"), level, engine)
-                write(place, row)
-            rows.append(json.loads(place.read_text(encoding="utf-8")))
-    rows.sort(key=lambda row: -int(row["bytes"]))
-    reference = next(row for row in rows if (row["level"], row["engine"]) == (judge.full, "llama.cpp"))
-    for row in rows:
-        row["lost"] = asdict(stats.paired(reference["scores"]["f1"], row["scores"]["f1"]))
-    result = {
-        "kind": "quant",
-        "student": manifest.name,
-        "task": task.name,
-        "n": len(task.problems),
-        "ids": [problem.id for problem in task.problems],
-        "reference": judge.full,
-        "recommendation": recommendation(rows, judge.full),
-        "rows": rows,
-        "settings": settings,
-        "machine": machine(),
-    }
-    write(out / "quant.json", result)
+                write(place, LevelFigures.from_dict(row).to_dict())
+            measured.append(LevelFigures.from_dict(json.loads(place.read_text(encoding="utf-8"))))
+    measured.sort(key=lambda row: -row.bytes)
+    reference = next(row for row in measured if (row.level, row.engine) == (judge.full, "llama.cpp"))
+    rows = [LevelRow(**vars(row), lost=stats.paired(reference.scores["f1"], row.scores["f1"])) for row in measured]
+    result = QuantResult(
+        student=manifest.name,
+        task=task.name,
+        n=len(task.problems),
+        ids=[problem.id for problem in task.problems],
+        reference=judge.full,
+        recommendation=recommendation(rows, judge.full),
+        rows=rows,
+        settings=settings,
+        machine=machine(),
+    )
+    write(out / "quant.json", result.to_dict())
     return result
 
 
@@ -187,21 +186,25 @@ class _Judge:
         return self._reference
 
 
-def recommendation(rows: Sequence[Mapping[str, Any]], full: str) -> str:
-    """One sentence: the smallest level whose plan F1 cannot be told from full precision's."""
+def recommended(rows: Sequence[LevelRow]) -> LevelRow:
+    """Return the smallest level whose loss of plan F1 is within noise: the interval of the loss reaches down to 0."""
+    return min((row for row in rows if row.lost.low <= 0), key=lambda row: row.bytes)
 
-    def told(row: Mapping[str, Any]) -> str:
-        lost = row["lost"]
-        return f"{lost['value']:+.4f} [{lost['low']:+.4f}, {lost['high']:+.4f}]"
 
-    def named(row: Mapping[str, Any]) -> str:
-        return f"{row['level']} on {row['engine']} ({row['bytes'] / 1e6:.1f} MB)"
+def recommendation(rows: Sequence[LevelRow], full: str) -> str:
+    """Return one sentence about the recommended level and the next smaller one; `full` is the reference level."""
 
-    fine = [row for row in rows if row["lost"]["low"] <= 0]
-    best = min(fine, key=lambda row: int(row["bytes"]))
-    text = f"Take {named(best)}, the smallest level whose plan F1 cannot be told from {full}'s: it loses {told(best)}"
-    smaller = [row for row in rows if row["bytes"] < best["bytes"]]
+    def loss(row: LevelRow) -> str:
+        return f"{row.lost.value:+.4f} [{row.lost.low:+.4f}, {row.lost.high:+.4f}]"
+
+    def description(row: LevelRow) -> str:
+        return f"{row.level} on {row.engine} ({row.bytes / 1e6:.1f} MB)"
+
+    best = recommended(rows)
+    reason = f"the smallest level whose plan F1 cannot be told from {full}'s: it loses {loss(best)}"
+    text = f"Take {description(best)}, {reason}"
+    smaller = [row for row in rows if row.bytes < best.bytes]
     if smaller:
-        following = max(smaller, key=lambda row: int(row["bytes"]))
-        return f"{text}; {named(following)}, the next smaller one, loses {told(following)}."
+        following = max(smaller, key=lambda row: row.bytes)
+        return f"{text}; {description(following)}, the next smaller one, loses {loss(following)}."
     return f"{text}; none measured is smaller."

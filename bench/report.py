@@ -9,7 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from dnc_edge.bench.pictures import Picture, accuracy_by, latencies, memory, quality_by_size, shares, stage_costs
-from dnc_edge.errors import ExtraMissing, InputError
+from dnc_edge.bench.quant import recommended
+from dnc_edge.bench.results import Comparison, FractionsResult, QuantResult, Result, TradeoffResult
+from dnc_edge.errors import ExtraMissing
+from dnc_edge.tasks.stats import Estimate
 
 
 @dataclass(frozen=True)
@@ -44,15 +47,15 @@ class Section:
     notes: list[str] = field(default_factory=list)
 
 
-def report(results: Sequence[Mapping[str, Any]], out: Path) -> Path:
-    """Write report.html, report.md and the pictures into `out`; returns the HTML file.
+def report(results: Sequence[Result], out: Path) -> Path:
+    """Write report.html, report.md and the pictures into `out`; return the path of the HTML file.
 
     Args:
-        results: of `bench quant`, `tradeoff` or `compare`, by their `kind`.
+        results: what `bench quant`, `tradeoff` and `compare` found.
         out: a folder.
 
     Raises:
-        InputError: a result is of no known kind. ExtraMissing: the extra `bench` is not installed.
+        ExtraMissing: the extra `bench` is not installed.
     """
     try:
         from jinja2 import Environment, PackageLoader
@@ -74,23 +77,19 @@ def report(results: Sequence[Mapping[str, Any]], out: Path) -> Path:
     return out / "report.html"
 
 
-def section(result: Mapping[str, Any]) -> Section:
-    """A result for people, by its kind.
-
-    Raises:
-        InputError: it is of no known kind.
-    """
+def section(result: Result) -> Section:
+    """Return a result as a section of a report."""
     from dnc_edge.bench import compare
 
-    kinds = {
-        "quant": quant_section,
-        "tradeoff": tradeoff_section,
-        "fractions": fractions_section,
-        "comparison": compare.section,
-    }
-    if result.get("kind") not in kinds:
-        raise InputError(f"no result of {' or '.join(kinds)}", hint="reports are made from what bench wrote")
-    return kinds[result["kind"]](result)
+    match result:
+        case QuantResult():
+            return quant_section(result)
+        case TradeoffResult():
+            return tradeoff_section(result)
+        case FractionsResult():
+            return fractions_section(result)
+        case Comparison():
+            return compare.section(result)
 
 
 def markdown(sections: Sequence[Section]) -> str:
@@ -116,11 +115,11 @@ def table_text(one: Section) -> str:
     return "\n\n".join([*(markdown_table(table) for table in one.tables), one.summary, *one.notes])
 
 
-def estimate(value: Mapping[str, float], *, signed: bool = False, digits: int = 3) -> Cell:
+def estimate(value: Estimate, *, signed: bool = False, digits: int = 3) -> Cell:
     """An estimate with its interval."""
     form = f"{'+' if signed else ''}.{digits}f"
-    text = f"{value['value']:{form}} [{value['low']:{form}}, {value['high']:{form}}]"
-    return Cell(text, value["value"])
+    text = f"{value.value:{form}} [{value.low:{form}}, {value.high:{form}}]"
+    return Cell(text, value.value)
 
 
 def quantity(value: float, form: str = ",.0f", unit: float = 1) -> Cell:
@@ -131,62 +130,61 @@ def dollars(value: float | None) -> Cell:
     return Cell("unknown") if value is None else Cell(f"${value:.4f}", value)
 
 
-def quant_section(result: Mapping[str, Any]) -> Section:
+def quant_section(result: QuantResult) -> Section:
     """Levels: size, fidelity, plans, speed and memory; the recommended one marked."""
-    rows = [dict(row, label=f"{row['level']} {row['engine']}") for row in result["rows"]]
+    rows, best = result.rows, recommended(result.rows)
     columns = [
-        "level", "MB", "plan F1", f"lost against {result['reference']}", "count difference", "unsupported words", "KL",
+        "level", "MB", "plan F1", f"lost against {result.reference}", "count difference", "unsupported words", "KL",
         "same top token", "load, s", "first token, ms", "decode, tokens/s", "plan, median ms", "plans/s", "peak MB",
     ]  # fmt: skip
-    solved = any("solved" in row for row in rows)
+    solved = any(row.solved for row in rows)
     lines = []
     for row in rows:
-        speed, plans, compared = row["speed"], row["plans"], row["fidelity"]
-        together = next(value for name, value in speed.items() if name.startswith("questions_per_second_"))
+        speed, plans, compared = row.speed, row.plans, row.fidelity
         cells = [
-            Cell(row["label"], row["label"]),
-            quantity(row["bytes"], ".1f", 1e6),
-            estimate(plans["f1"]),
-            estimate(row["lost"], signed=True, digits=4),
-            estimate(plans["count_difference"]),
-            estimate(plans["unsupported"]),
-            quantity(compared["kl"], ".2g"),
-            quantity(compared["top_tokens"], ".1%"),
-            quantity(speed["load_warm_seconds"], ".3f"),
-            quantity(speed["first_token_seconds"]["median"], ".1f", 1e-3),
-            quantity(speed["decode_tokens_per_second"]["median"]),
-            quantity(statistics.median(row["plan_seconds"]), ".1f", 1e-3),
-            quantity(together["median"], ".1f"),
-            quantity(speed["peak_memory_bytes"], ".0f", 1e6),
+            Cell(row.label, row.label),
+            quantity(row.bytes, ".1f", 1e6),
+            estimate(plans.f1),
+            estimate(row.lost, signed=True, digits=4),
+            estimate(plans.count_difference),
+            estimate(plans.unsupported),
+            quantity(compared.kl, ".2g"),
+            quantity(compared.top_tokens, ".1%"),
+            quantity(speed.load_warm_seconds, ".3f"),
+            quantity(speed.first_token_seconds.median, ".1f", 1e-3),
+            quantity(speed.decode_tokens_per_second.median),
+            quantity(statistics.median(row.plan_seconds), ".1f", 1e-3),
+            quantity(speed.questions_per_second_together.median, ".1f"),
+            quantity(speed.peak_memory_bytes, ".0f", 1e6),
         ]
-        if solved:
-            own = row["solved"]
-            cells += [estimate(own["metrics"][own["metric"]]), dollars(own["cost_usd"])]
-        named = result["recommendation"].startswith(f"Take {row['level']} on {row['engine']}")
-        lines.append(Line(cells, marked=named))
+        if answers := row.solved:
+            cells += [estimate(answers.metrics[answers.metric]), dollars(answers.cost_usd)]
+        elif solved:
+            cells += [Cell(""), Cell("")]
+        lines.append(Line(cells, marked=row is best))
     return Section(
-        title=f"{result['student']}: levels on {result['task']}, {result['n']:,} questions",
-        summary=result["recommendation"],
+        title=f"{result.student}: levels on {result.task}, {result.n:,} questions",
+        summary=result.recommendation,
         tables=[Table([*columns, *(["accuracy", "cost"] if solved else [])], lines)],
         pictures=[
             quality_by_size(rows),
-            latencies(rows, "plan_seconds", "a whole plan"),
+            latencies([(row.label, row.plan_seconds) for row in rows], "a whole plan"),
             memory(rows),
         ],
-        facts={"machine": result["machine"], "settings": result["settings"]},
+        facts={"machine": result.machine, "settings": result.settings},
         notes=[
             "Intervals are of 95 %; the loss is paired, question by question. Plan F1 is no accuracy: docs/method.md.",
         ],
     )
 
 
-def tradeoff_section(result: Mapping[str, Any]) -> Section:
+def tradeoff_section(result: TradeoffResult) -> Section:
     """Systems: accuracy, tokens, dollars, latency; those on the Pareto front marked."""
-    rows = result["rows"]
-    unknown = [row["label"] for row in rows if row["usd_per_1000"] is None]
-    told = any(result["task"] in row["published"] for row in rows)
-    columns = ["system", result["metric"], f"against {rows[0]['label']}"]
-    columns += ["published"] if told else []
+    rows = result.rows
+    unknown = [row.label for row in rows if row.usd_per_1000 is None]
+    has_published = any(result.task in row.published for row in rows)
+    columns = ["system", result.metric, f"against {rows[0].label}"]
+    columns += ["published"] if has_published else []
     columns += [
         "input tokens: plan",
         "solve",
@@ -199,65 +197,67 @@ def tradeoff_section(result: Mapping[str, Any]) -> Section:
     ]
     lines = []
     for row in rows:
-        plan, solve = row["stages"]["decompose"], row["stages"]["solve"]
-        published = row["published"].get(result["task"])
+        plan, solve = row.stages["decompose"], row.stages["solve"]
+        published = row.published.get(result.task)
         cells = [
-            Cell(row["label"], row["label"]),
-            estimate(row["accuracy"]),
-            estimate(row["difference"], signed=True),
-            *([Cell("" if published is None else f"{published / 100:.3f}", published or "")] if told else []),
-            *(quantity(stage["input_tokens"]) for stage in (plan, solve)),
-            *(quantity(stage["output_tokens"]) for stage in (plan, solve)),
-            dollars(row["usd_per_1000"]),
-            quantity(row["latency"]["p50"], ".2f"),
-            quantity(row["latency"]["p95"], ".2f"),
-            quantity(row["failed"]),
+            Cell(row.label, row.label),
+            estimate(row.accuracy),
+            estimate(row.difference, signed=True),
+            *([Cell("" if published is None else f"{published / 100:.3f}", published or "")] if has_published else []),
+            *(quantity(stage.input_tokens) for stage in (plan, solve)),
+            *(quantity(stage.output_tokens) for stage in (plan, solve)),
+            dollars(row.usd_per_1000),
+            quantity(row.latency.p50, ".2f"),
+            quantity(row.latency.p95, ".2f"),
+            quantity(row.failed),
         ]
-        lines.append(Line(cells, marked=bool(row["pareto"])))
-    pictures = [accuracy_by(rows, "accuracy-by-latency", "median latency, s", lambda row: row["latency"]["p50"])]
-    if not unknown and any(row["usd_per_1000"] for row in rows):
-        pictures.insert(0, accuracy_by(rows, "accuracy-by-cost", "$ per 1,000 questions", lambda r: r["usd_per_1000"]))
-        costs = stage_costs(rows, "$ per 1,000", lambda r, s: 1000 * r["stages"][s]["cost_usd"] / result["n"])
+        lines.append(Line(cells, marked=bool(row.pareto)))
+    pictures = [accuracy_by(rows, "accuracy-by-latency", "median latency, s", lambda row: row.latency.p50)]
+    if not unknown and any(row.usd_per_1000 for row in rows):
+        pictures.insert(
+            0, accuracy_by(rows, "accuracy-by-cost", "$ per 1,000 questions", lambda row: row.usd_per_1000 or 0.0)
+        )
+        costs = stage_costs(rows, "$ per 1,000", lambda stage: 1000 * (stage.cost_usd or 0.0) / result.n)
     else:
-        costs = stage_costs(rows, "input tokens", lambda r, s: r["stages"][s]["input_tokens"] / result["n"])
-    front = ", ".join(row["label"] for row in rows if row["pareto"])
+        costs = stage_costs(rows, "input tokens", lambda stage: stage.input_tokens / result.n)
+    front = ", ".join(row.label for row in rows if row.pareto)
     notes = [
         "Intervals are of 95 %; differences are paired. A failed question counts as wrong. Marked: the Pareto front."
     ]
     if unknown and len(unknown) < len(rows):
         notes.append(f"Not compared, because their cost is not known: {', '.join(unknown)}.")
     better = "more accurate and faster" if len(unknown) == len(rows) else "more accurate, cheaper and faster"
-    for name, ratios in result["dynamic_over_static"].items():
+    for name, ratios in result.dynamic_over_static.items():
         parts = ", ".join(f"{stage} x{value:.2f}" for stage, value in ratios.items())
         notes.append(
             f"Input tokens of dynamic over static, {name}: {parts} (the paper: x2.32 on GSM8K, x3.96 on Bamboogle)."
         )
-    if claim := result.get("claim"):
+    if claim := result.claim:
         notes.insert(0, f"The claim: {claim}")
     return Section(
-        title=f"{result['name'] or 'Strategies'} on {result['task']}, {result['n']:,} questions",
+        title=f"{result.name or 'Strategies'} on {result.task}, {result.n:,} questions",
         summary=f"No other system is at once {better} than: {front}.",
         tables=[Table(columns, lines)],
         pictures=[*pictures, costs],
-        facts={"machine": result["machine"], "settings": result["settings"]},
+        facts={"machine": result.machine, "settings": result.settings},
         notes=notes,
     )
 
 
-def fractions_section(result: Mapping[str, Any]) -> Section:
+def fractions_section(result: FractionsResult) -> Section:
     """Methods by their share of the training data."""
-    rows = result["rows"]
+    rows = result.rows
     lines = [
-        Line([Cell(row["method"]), quantity(row["share"], ".0%"), quantity(row["examples"]), estimate(row["accuracy"])])
+        Line([Cell(row.method), quantity(row.share, ".0%"), quantity(row.examples), estimate(row.accuracy)])
         for row in rows
     ]
-    best = max(rows, key=lambda row: row["accuracy"]["value"])
+    best = max(rows, key=lambda row: row.accuracy.value)
     picture = shares(rows)
     return Section(
-        title=f"stepwise-fractions on {result['task']}, {result['n']:,} questions",
-        summary=f"Most accurate: {best['label']} of the data, {best['accuracy']['value']:.3f}.",
+        title=f"stepwise-fractions on {result.task}, {result.n:,} questions",
+        summary=f"Most accurate: {best.label} of the data, {best.accuracy.value:.3f}.",
         tables=[Table(["method", "share", "examples", "accuracy"], lines)],
         pictures=[picture],
-        facts={"machine": result["machine"], "settings": result["settings"]},
-        notes=[f"The claim: {result['claim']}"],
+        facts={"machine": result.machine, "settings": result.settings},
+        notes=[f"The claim: {result.claim}"],
     )

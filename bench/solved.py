@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict
-from typing import Any
 
 from dnc_edge.batch.records import records
+from dnc_edge.bench.results import Solved, Totals
 from dnc_edge.edge import Edge
 from dnc_edge.tasks import Task, stats
 from dnc_edge.types import Question, Record, Usage
@@ -14,7 +13,7 @@ from dnc_edge.types import Question, Record, Usage
 STAGES = ("decompose", "solve")
 
 
-def solved(task: Task, edge: Edge, *, jobs: int = 8, tick: Callable[[int], None] = lambda _: None) -> dict[str, Any]:
+def solved(task: Task, edge: Edge, *, jobs: int = 8, tick: Callable[[int], None] = lambda _: None) -> Solved:
     """Answer every problem of a task.
 
     A failed question counts as wrong, stays in the denominator, and is shown.
@@ -43,31 +42,31 @@ def solved(task: Task, edge: Edge, *, jobs: int = 8, tick: Callable[[int], None]
         for record, problem in zip(answered, problems.values(), strict=True)
     ]
     failed = [record for record in answered if record.error]
-    return {
-        "n": len(answered),
-        "metric": task.metric,
-        "metrics": {name: asdict(stats.mean([one[name] for one in scores])) for name in scores[0]},
-        "scores": [one[task.metric] for one in scores],
-        "failed": len(failed),
-        "errors": sorted({record.error.code for record in failed if record.error}),
-        "left_whole": sum(record.subquestions == () for record in answered),
-        "stages": {stage: totals([r.usage[stage] for r in answered if stage in r.usage]) for stage in STAGES},
+    return Solved(
+        n=len(answered),
+        metric=task.metric,
+        metrics={name: stats.mean([one[name] for one in scores]) for name in scores[0]},
+        scores=[one[task.metric] for one in scores],
+        failed=len(failed),
+        errors=sorted({record.error.code for record in failed if record.error}),
+        left_whole=sum(record.subquestions == () for record in answered),
+        stages={stage: totals([r.usage[stage] for r in answered if stage in r.usage]) for stage in STAGES},
         # Of its own requests: a question that waited for its turn was no slower to answer.
-        "seconds": [round(sum(usage.seconds for usage in record.usage.values()), 4) for record in answered],
-        "cost_usd": sum((usage for record in answered for usage in record.usage.values()), Usage()).cost_usd,
-    }
+        seconds=[round(sum(usage.seconds for usage in record.usage.values()), 4) for record in answered],
+        cost_usd=sum((usage for record in answered for usage in record.usage.values()), Usage()).cost_usd,
+    )
 
 
-def totals(usages: list[Usage]) -> dict[str, Any]:
-    """Sums over questions of one stage."""
+def totals(usages: list[Usage]) -> Totals:
+    """Sum the usage of several questions."""
     whole = sum(usages, Usage())
-    return {
-        "requests": whole.requests,
-        "unaccounted": whole.unaccounted,
-        "input_tokens": whole.input_tokens,
-        "cached_tokens": whole.cached_tokens,
-        "output_tokens": whole.output_tokens,
-        "estimated": whole.estimated,
-        "seconds": round(whole.seconds, 3),
-        "cost_usd": whole.cost_usd,
-    }
+    return Totals(
+        requests=whole.requests,
+        unaccounted=whole.unaccounted,
+        input_tokens=whole.input_tokens,
+        cached_tokens=whole.cached_tokens,
+        output_tokens=whole.output_tokens,
+        estimated=whole.estimated,
+        seconds=round(whole.seconds, 3),
+        cost_usd=whole.cost_usd,
+    )

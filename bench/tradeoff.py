@@ -9,13 +9,14 @@ from __future__ import annotations
 import json
 import statistics
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dnc_edge.batch.estimate import estimate
 from dnc_edge.bench.folder import claim, write
 from dnc_edge.bench.machine import machine
+from dnc_edge.bench.results import Latency, Solved, SystemFigures, SystemRow, TradeoffResult
 from dnc_edge.bench.solved import STAGES, solved
 from dnc_edge.errors import UsageError
 from dnc_edge.models import ModelSpec, shown
@@ -89,7 +90,7 @@ def tradeoff(
     claimed: str | None = None,
     say: Callable[[str], None] = lambda _: None,
     tick: Callable[[int], None] = lambda _: None,
-) -> dict[str, Any]:
+) -> TradeoffResult:
     """Answer a task with every system.
 
     Args:
@@ -124,52 +125,50 @@ def tradeoff(
         if not place.is_file():
             say(f"{row.label} ({number} of {len(rows)})")
             with run.edge(replies=out / "replies", **row.settings) as edge:
-                write(place, measured(row, solved(task, edge, jobs=jobs, tick=tick)))
-        done.append(json.loads(place.read_text(encoding="utf-8")))
-    first = done[0]["scores"]["accuracy"]
-    for row_ in done:
-        row_["difference"] = asdict(stats.paired(row_["scores"]["accuracy"], first))
-    for row_, on_front in zip(done, pareto(done), strict=True):
-        row_["pareto"] = on_front
-    result = {
-        "kind": "tradeoff",
-        "name": name,
-        "claim": claimed,
-        "task": task.name,
-        "metric": task.metric,
-        "n": len(task.problems),
-        "ids": [problem.id for problem in task.problems],
-        "rows": done,
-        "dynamic_over_static": _ratios(done),
-        "settings": settings,
-        "machine": machine(),
-    }
-    write(out / "tradeoff.json", result)
+                write(place, measured(row, solved(task, edge, jobs=jobs, tick=tick)).to_dict())
+        done.append(SystemFigures.from_dict(json.loads(place.read_text(encoding="utf-8"))))
+    first = done[0].scores["accuracy"]
+    compared = [
+        SystemRow(**vars(row), difference=stats.paired(row.scores["accuracy"], first), pareto=on_front)
+        for row, on_front in zip(done, pareto(done), strict=True)
+    ]
+    result = TradeoffResult(
+        name=name,
+        claim=claimed,
+        task=task.name,
+        metric=task.metric,
+        n=len(task.problems),
+        ids=[problem.id for problem in task.problems],
+        rows=compared,
+        dynamic_over_static=_ratios(done),
+        settings=settings,
+        machine=machine(),
+    )
+    write(out / "tradeoff.json", result.to_dict())
     return result
 
 
-def measured(row: System, answered: Mapping[str, Any]) -> dict[str, Any]:
-    """A row of the table from what was answered."""
-    n = answered["n"]
-    seconds = sorted(answered["seconds"])
-    cost = answered["cost_usd"]
-    return {
-        "label": row.label,
-        "strategy": str(row.settings.get("strategy", "static")),
-        "accuracy": answered["metrics"][answered["metric"]],
-        "metrics": answered["metrics"],
-        "scores": {"accuracy": answered["scores"]},
-        "published": dict(row.published),
-        "failed": answered["failed"],
-        "errors": answered["errors"],
-        "left_whole": answered["left_whole"],
-        "stages": answered["stages"],
-        "input_tokens_per_question": sum(answered["stages"][stage]["input_tokens"] for stage in STAGES) / n,
-        "usd_per_1000": None if cost is None else 1000 * cost / n,
-        "seconds": seconds,
-        "latency": {"p50": statistics.median(seconds), "p95": seconds[min(n - 1, int(0.95 * n))]},
-        "settings": row.shown,
-    }
+def measured(row: System, answered: Solved) -> SystemFigures:
+    """Return the figures of a system from its answers."""
+    n, cost = answered.n, answered.cost_usd
+    seconds = sorted(answered.seconds)
+    return SystemFigures(
+        label=row.label,
+        strategy=str(row.settings.get("strategy", "static")),
+        accuracy=answered.metrics[answered.metric],
+        metrics=answered.metrics,
+        scores={"accuracy": answered.scores},
+        published=dict(row.published),
+        failed=answered.failed,
+        errors=answered.errors,
+        left_whole=answered.left_whole,
+        stages=answered.stages,
+        input_tokens_per_question=sum(answered.stages[stage].input_tokens for stage in STAGES) / n,
+        usd_per_1000=None if cost is None else 1000 * cost / n,
+        seconds=seconds,
+        latency=Latency(p50=statistics.median(seconds), p95=seconds[min(n - 1, int(0.95 * n))]),
+        settings=row.shown,
+    )
 
 
 def dry_run(task: Task, rows: Sequence[System], run: PaidRun) -> dict[str, Any]:
@@ -186,47 +185,47 @@ def dry_run(task: Task, rows: Sequence[System], run: PaidRun) -> dict[str, Any]:
     return {"rows": made, **sums}
 
 
-def pareto(rows: Sequence[Mapping[str, Any]]) -> list[bool | None]:
+def pareto(rows: Sequence[SystemFigures]) -> list[bool | None]:
     """For each row, whether no other is at least as accurate, cheap and fast, and more of one.
 
     None for a row whose cost is not known: it could be on either side. If no cost is known, the front is that of
     accuracy and latency.
     """
-    priced = any(row["usd_per_1000"] is not None for row in rows)
-    compared = [row for row in rows if not priced or row["usd_per_1000"] is not None]
+    priced = any(row.usd_per_1000 is not None for row in rows)
+    compared = [row for row in rows if not priced or row.usd_per_1000 is not None]
     return [
-        None if priced and row["usd_per_1000"] is None else not any(_better(other, row) for other in compared)
+        None if priced and row.usd_per_1000 is None else not any(_better(other, row) for other in compared)
         for row in rows
     ]
 
 
-def _better(other: Mapping[str, Any], row: Mapping[str, Any]) -> bool:
+def _better(other: SystemFigures, row: SystemFigures) -> bool:
     pairs = [
-        (other["accuracy"]["value"], row["accuracy"]["value"]),
-        (-other["latency"]["p50"], -row["latency"]["p50"]),
+        (other.accuracy.value, row.accuracy.value),
+        (-other.latency.p50, -row.latency.p50),
     ]
-    if row["usd_per_1000"] is not None:
-        pairs.append((-other["usd_per_1000"], -row["usd_per_1000"]))
+    if row.usd_per_1000 is not None and other.usd_per_1000 is not None:
+        pairs.append((-other.usd_per_1000, -row.usd_per_1000))
     return all(a >= b for a, b in pairs) and any(a > b for a, b in pairs)
 
 
-def _ratios(rows: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, float]]:
+def _ratios(rows: Sequence[SystemFigures]) -> dict[str, dict[str, float]]:
     """Input tokens of `dynamic` over those of `static`, for each decomposer and solver that ran both.
 
     Of all that is sent, and of what the solver is sent: a local decomposer's prompt costs nothing.
     """
     found = {}
-    static = {_pair(row): row for row in rows if row["strategy"] == "static"}
+    static = {_pair(row): row for row in rows if row.strategy == "static"}
     for row in rows:
-        if row["strategy"] == "dynamic" and (other := static.get(_pair(row))):
-            ratios = {"all": row["input_tokens_per_question"] / max(1e-9, other["input_tokens_per_question"])}
+        if row.strategy == "dynamic" and (other := static.get(_pair(row))):
+            ratios = {"all": row.input_tokens_per_question / max(1e-9, other.input_tokens_per_question)}
             for stage in STAGES:
-                if below := other["stages"][stage]["input_tokens"]:
-                    ratios[stage] = row["stages"][stage]["input_tokens"] / below
-            found[row["label"].removeprefix("dynamic ")] = {name: round(value, 3) for name, value in ratios.items()}
+                if below := other.stages[stage].input_tokens:
+                    ratios[stage] = row.stages[stage].input_tokens / below
+            found[row.label.removeprefix("dynamic ")] = {name: round(value, 3) for name, value in ratios.items()}
     return found
 
 
-def _pair(row: Mapping[str, Any]) -> tuple[Any, ...]:
-    settings = row["settings"]
+def _pair(row: SystemFigures) -> tuple[Any, ...]:
+    settings = row.settings
     return settings.get("decomposer"), settings.get("student"), settings["solver"]

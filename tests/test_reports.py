@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -14,37 +15,39 @@ import pytest
 from dnc_edge import tasks
 from dnc_edge.bench.compare import compare
 from dnc_edge.bench.levels import with_levels
-from dnc_edge.bench.quant import quant, recommendation
+from dnc_edge.bench.quant import quant, recommendation, recommended
 from dnc_edge.bench.replay import replay
 from dnc_edge.bench.report import report
+from dnc_edge.bench.results import LevelRow, QuantResult, read_result
 from dnc_edge.engines.loading import ENGINES
 from dnc_edge.errors import InputError, StudentError, UsageError
 from dnc_edge.students import manifest as manifests
 from dnc_edge.students.resolve import resolve
+from dnc_edge.tasks.stats import Estimate
 
 
 @pytest.fixture(scope="module")
-def result(data: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], Path]:
+def result(data: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[QuantResult, Path]:
     """Two levels made from the bundled F16 file, and the int8 one, on eight questions."""
     out = tmp_path_factory.mktemp("quant")
     chosen = tasks.load("gsm8k", limit=8)
     return quant(None, chosen, out, levels=["q8_0", "q2_k", "int8"], repeat=1, slots=2, busy=True), out
 
 
-def test_levels_are_made_measured_and_one_is_recommended(result: tuple[dict[str, Any], Path]) -> None:
+def test_levels_are_made_measured_and_one_is_recommended(result: tuple[QuantResult, Path]) -> None:
     made, out = result
-    assert [row["level"] for row in made["rows"]] == ["f16", "q8_0", "int8", "q2_k"]
-    full, *_, least = made["rows"]
-    assert full["lost"]["value"] == 0 and full["fidelity"]["kl"] < 1e-6
-    assert least["fidelity"]["kl"] > 0.01 and least["bytes"] < full["bytes"] / 4
-    for row in made["rows"]:
-        assert len(row["scores"]["f1"]) == len(row["plan_seconds"]) == made["n"] == len(made["ids"]) == 8
-        assert row["speed"]["decode_tokens_per_second"]["median"] > 0 and row["speed"]["peak_memory_bytes"] > 1e7
-    assert re.match(r"Take \S+ on \S+ \(", made["recommendation"])
-    assert manifests.load(out / "student").file("q2_k", "llama.cpp").bytes == least["bytes"]
+    assert [row.level for row in made.rows] == ["f16", "q8_0", "int8", "q2_k"]
+    full, *_, least = made.rows
+    assert full.lost.value == 0 and full.fidelity.kl < 1e-6
+    assert least.fidelity.kl > 0.01 and least.bytes < full.bytes / 4
+    for row in made.rows:
+        assert len(row.scores["f1"]) == len(row.plan_seconds) == made.n == len(made.ids) == 8
+        assert row.speed.decode_tokens_per_second.median > 0 and row.speed.peak_memory_bytes > 1e7
+    assert re.match(r"Take \S+ on \S+ \(", made.recommendation)
+    assert manifests.load(out / "student").file("q2_k", "llama.cpp").bytes == least.bytes
 
 
-def test_an_interrupted_run_goes_on_and_another_is_refused(result: tuple[dict[str, Any], Path]) -> None:
+def test_an_interrupted_run_goes_on_and_another_is_refused(result: tuple[QuantResult, Path]) -> None:
     made, out = result
     rows = out / "rows"
     kept = {path.name: path.read_text("utf-8") for path in rows.iterdir()}
@@ -55,7 +58,7 @@ def test_an_interrupted_run_goes_on_and_another_is_refused(result: tuple[dict[st
         if "q2_k" not in name:
             assert (rows / name).read_text("utf-8") == text
     # What is computed is computed alike; only seconds differ.
-    assert [row["scores"] for row in again["rows"]] == [row["scores"] for row in made["rows"]]
+    assert [row.scores for row in again.rows] == [row.scores for row in made.rows]
     with pytest.raises(UsageError, match="made with other settings"):
         quant(None, tasks.load("gsm8k", limit=9), out, **settings)
 
@@ -67,14 +70,14 @@ def test_levels_of_an_engine_that_is_not_installed_are_left_out(
     said: list[str] = []
     settings: dict[str, Any] = {"levels": ["int8"], "repeat": 1, "slots": 2, "busy": True}
     made = quant(None, tasks.load("gsm8k", limit=2), tmp_path, say=said.append, **settings)
-    assert [row["level"] for row in made["rows"]] == ["f16"]
+    assert [row.level for row in made.rows] == ["f16"]
     assert "int8 is left out: onnxruntime is not installed" in said
 
 
-def test_the_smallest_level_within_noise_is_recommended() -> None:
-    def row(level: str, size: int, low: float, high: float) -> dict[str, Any]:
-        lost = {"value": (low + high) / 2, "low": low, "high": high}
-        return {"level": level, "engine": "llama.cpp", "bytes": size, "lost": lost}
+def test_the_smallest_level_within_noise_is_recommended(result: tuple[QuantResult, Path]) -> None:
+    def row(level: str, size: int, low: float, high: float) -> LevelRow:
+        lost = Estimate((low + high) / 2, low, high, 8)
+        return replace(result[0].rows[0], level=level, engine="llama.cpp", bytes=size, lost=lost)
 
     rows = [
         row("f16", 20, 0, 0),
@@ -82,6 +85,7 @@ def test_the_smallest_level_within_noise_is_recommended() -> None:
         row("q4_k_m", 6, -0.001, 0.02),
         row("q2_k", 4, 0.01, 0.03),
     ]
+    assert recommended(rows).level == "q4_k_m"
     assert recommendation(rows, "f16").startswith("Take q4_k_m")
     assert "q2_k on llama.cpp" in recommendation(rows, "f16")
     assert recommendation(rows[:1], "f16").endswith("none measured is smaller.")
@@ -97,6 +101,31 @@ def test_levels_need_an_unquantized_file(tmp_path: Path) -> None:
         with_levels(tmp_path / "b", tmp_path / "c", None)
 
 
+KEPT = Path(__file__).parent.parent / "bench" / "results"
+
+
+@pytest.mark.parametrize("name", ["quant", "tradeoff-http", "paper-main"])
+def test_results_that_are_kept_still_make_a_report(name: str, tmp_path: Path) -> None:
+    kept = read_result(json.loads((KEPT / f"{name}.json").read_text("utf-8")))
+    assert read_result(json.loads(json.dumps(kept.to_dict()))) == kept
+    text = report([kept], tmp_path).with_suffix(".md").read_text("utf-8")
+    if isinstance(kept, QuantResult):
+        # Marked is the level that the recommendation, as it was written then, begins with.
+        assert kept.recommendation == recommendation(kept.rows, kept.reference)
+        assert re.findall(r"^\| \*\*(\S+) (\S+)\*\*", text, re.MULTILINE) == [("q3_k_m", "llama.cpp")]
+        fast = kept.rows[0].speed
+        assert (fast.slots, fast.questions_per_second_together.median) == (8, 40.863)
+    else:
+        assert len(re.findall(r"^\| \*\*", text, re.MULTILINE)) == sum(bool(row.pareto) for row in kept.rows) > 0
+
+
+def test_a_result_with_a_field_missing_is_named() -> None:
+    values = json.loads((KEPT / "paper-main.json").read_text("utf-8"))
+    del values["rows"][1]["accuracy"]
+    with pytest.raises(InputError, match=r"no result of tradeoff: rows\.1\.accuracy"):
+        read_result(values)
+
+
 class Page(HTMLParser):
     """What a page refers to, and its tables' cells."""
 
@@ -110,7 +139,7 @@ class Page(HTMLParser):
         self.refers += [value for name, value in attrs if name in ("src", "href", "xlink:href") and value]
 
 
-def test_a_report_is_one_page_that_fetches_nothing(result: tuple[dict[str, Any], Path], tmp_path: Path) -> None:
+def test_a_report_is_one_page_that_fetches_nothing(result: tuple[QuantResult, Path], tmp_path: Path) -> None:
     made, _ = result
     page = report([made], tmp_path)
     html = page.read_text("utf-8")
@@ -118,32 +147,32 @@ def test_a_report_is_one_page_that_fetches_nothing(result: tuple[dict[str, Any],
     seen.feed(html)
     assert all(reference.startswith("#") for reference in seen.refers)
     assert not re.search(r"url\((?!#)|@import|<link", html)
-    assert seen.rows == 1 + len(made["rows"]) and html.count("<svg") == 3
+    assert seen.rows == 1 + len(made.rows) and html.count("<svg") == 3
     assert "currentColor" in html and "#010203" not in html
     text = (tmp_path / "report.md").read_text("utf-8")
-    assert made["recommendation"] in text and "quality-by-size.svg" in text
+    assert made.recommendation in text and "quality-by-size.svg" in text
     assert {path.suffix for path in tmp_path.iterdir()} == {".html", ".md", ".svg", ".png"}
     with pytest.raises(InputError, match="no result of"):
-        report([{"kind": "other"}], tmp_path)
+        read_result({"kind": "other"})
 
 
-def test_strangers_names_are_text_in_a_report(result: tuple[dict[str, Any], Path], tmp_path: Path) -> None:
-    made = {**result[0], "student": "<script>alert(1)</script>"}
+def test_strangers_names_are_text_in_a_report(result: tuple[QuantResult, Path], tmp_path: Path) -> None:
+    made = replace(result[0], student="<script>alert(1)</script>")
     assert "<script>alert" not in report([made], tmp_path).read_text("utf-8")
 
 
-def test_two_results_are_compared_question_by_question(result: tuple[dict[str, Any], Path], tmp_path: Path) -> None:
+def test_two_results_are_compared_question_by_question(result: tuple[QuantResult, Path], tmp_path: Path) -> None:
     made, out = result
-    better = json.loads(json.dumps(made))
+    better = json.loads(json.dumps(made.to_dict()))
     for row in better["rows"]:
         row["scores"]["f1"] = [min(1.0, value + 0.1) for value in row["scores"]["f1"]]
     better["ids"][0] = "another"
     (tmp_path / "b.json").write_text(json.dumps(better), "utf-8")
     compared = compare(out / "quant.json", tmp_path / "b.json")
-    assert compared["n"] == 7 and compared["left_out"] == 2
-    assert all(row["difference"]["low"] > 0.05 for row in compared["rows"])
+    assert compared.n == 7 and compared.left_out == 2
+    assert all(row.difference.low > 0.05 for row in compared.rows)
     counts = compare(out / "quant.json", tmp_path / "b.json", metric="count_difference")
-    assert all(row["difference"]["value"] == 0 for row in counts["rows"])
+    assert all(row.difference.value == 0 for row in counts.rows)
     with pytest.raises(UsageError, match="no metric 'beauty'"):
         compare(out / "quant.json", tmp_path / "b.json", metric="beauty")
     (tmp_path / "c.json").write_text("{}", "utf-8")

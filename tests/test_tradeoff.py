@@ -19,9 +19,11 @@ from dnc_edge.batch.paid import PaidRun
 from dnc_edge.bench.fractions import fractions
 from dnc_edge.bench.papers import CONFIGS, Models
 from dnc_edge.bench.report import report, section
+from dnc_edge.bench.results import Latency, SystemFigures, Totals
 from dnc_edge.bench.tradeoff import System, dry_run, pareto, systems, tradeoff
 from dnc_edge.errors import BudgetReached, UsageError
 from dnc_edge.remote.pricing import Prices
+from dnc_edge.tasks.stats import Estimate
 from dnc_edge.train.stepwise import StepwiseConfig
 from tests.servers import Counting
 
@@ -48,21 +50,23 @@ def test_a_table_is_made_and_a_rerun_costs_nothing(data: Path, tmp_path: Path) -
         asked = len(server.requests)
         again = tradeoff(task, rows(server.address), tmp_path, run=run, jobs=3)
         # What one row was told another is not told again: `static` on a plan of none asks what `single cot` asked.
-        assert len(server.requests) == asked and again["rows"] == made["rows"]
+        assert len(server.requests) == asked and again.rows == made.rows
         (tmp_path / "rows" / "03.json").unlink()
         replayed = tradeoff(task, rows(server.address), tmp_path, run=run, jobs=3)
         assert len(server.requests) == asked
     steady = ("accuracy", "stages", "usd_per_1000", "scores", "difference")
-    for first, other in zip(made["rows"], replayed["rows"], strict=True):
-        assert {name: first[name] for name in steady if name != "stages"} == {
-            name: other[name] for name in steady if name != "stages"
+    for first, other in zip(made.rows, replayed.rows, strict=True):
+        assert {name: getattr(first, name) for name in steady if name != "stages"} == {
+            name: getattr(other, name) for name in steady if name != "stages"
         }
-    direct, cot, static, dynamic = made["rows"]
-    assert direct["stages"]["decompose"]["requests"] == 0 and cot["stages"]["solve"]["requests"] == 6
+    direct, cot, static, dynamic = made.rows
+    assert direct.stages["decompose"].requests == 0 and cot.stages["solve"].requests == 6
     steps = sum(len(problem.plan or ()) for problem in task.problems)
-    assert dynamic["stages"]["solve"]["requests"] == steps + 6
-    assert static["usd_per_1000"] > 0 and made["dynamic_over_static"]["gold"]["solve"] > 1.5
-    assert any(row["pareto"] for row in made["rows"])
+    assert dynamic.stages["solve"].requests == steps + 6
+    assert (
+        static.usd_per_1000 is not None and static.usd_per_1000 > 0 and made.dynamic_over_static["gold"]["solve"] > 1.5
+    )
+    assert any(row.pareto for row in made.rows)
     with pytest.raises(UsageError, match="made with other settings"):
         tradeoff(tasks.load("gsm8k", limit=5), rows("http://x/v1"), tmp_path, run=run)
 
@@ -72,8 +76,8 @@ def test_failures_stay_in_the_denominator(data: Path, tmp_path: Path) -> None:
         made = tradeoff(
             tasks.load("gsm8k", limit=12), rows(server.address, "static"), tmp_path, run=PaidRun(PRICED), jobs=1
         )
-    (row,) = made["rows"]
-    assert row["accuracy"]["n"] == 12 and 0 < row["failed"] < 12 and row["errors"] == ["solver_rejected"]
+    (row,) = made.rows
+    assert row.accuracy.n == 12 and 0 < row.failed < 12 and row.errors == ["solver_rejected"]
 
 
 def test_the_cap_ends_a_run_that_goes_on_later(data: Path, tmp_path: Path) -> None:
@@ -84,7 +88,7 @@ def test_the_cap_ends_a_run_that_goes_on_later(data: Path, tmp_path: Path) -> No
         bought = len(server.requests)
         assert 0 < bought < 8
         made = tradeoff(task, rows(server.address, "static"), tmp_path, run=PaidRun(PRICED), jobs=2)
-        assert len(server.requests) == 8 and made["rows"][0]["failed"] == 0
+        assert len(server.requests) == 8 and made.rows[0].failed == 0
 
 
 def test_killed_and_resumed_the_table_is_the_same_and_no_request_is_made_twice(data: Path, tmp_path: Path) -> None:
@@ -158,20 +162,25 @@ def test_a_table_of_the_paper_is_reported_beside_ours(data: Path, tmp_path: Path
 def test_shares_of_the_data_are_compared_for_three_methods(checkpoint: Path, data: Path, tmp_path: Path) -> None:
     config = StepwiseConfig(epochs=2, batch=8, micro_batch=8, max_length=400, learning_rate=1e-3)
     made = fractions("svamp", str(checkpoint), tmp_path, shares=(0.02, 0.04), limit=3, config=config)
-    assert [(row["method"], row["share"]) for row in made["rows"][:3]] == [
+    assert [(row.method, row.share) for row in made.rows[:3]] == [
         ("finetuning", 0.02), ("finetuning", 0.04), ("distillation", 0.02),
     ]  # fmt: skip
-    assert len(made["rows"]) == 6 and all(row["accuracy"]["n"] == 3 for row in made["rows"])
-    by_method = {row["method"]: row["examples"] for row in made["rows"] if row["share"] == 0.04}
+    assert len(made.rows) == 6 and all(row.accuracy.n == 3 for row in made.rows)
+    by_method = {row.method: row.examples for row in made.rows if row.share == 0.04}
     assert by_method["stepwise"] <= by_method["finetuning"] == 32
     again = fractions("svamp", str(checkpoint), tmp_path, shares=(0.02, 0.04), limit=3, config=config)
-    assert again["rows"] == made["rows"]
+    assert again.rows == made.rows
     assert report([made], tmp_path).read_text("utf-8").count("<svg") == 1
 
 
 def test_an_unknown_cost_is_on_no_side_of_the_front() -> None:
-    def row(accuracy: float, usd: float | None, seconds: float = 1.0) -> dict[str, Any]:
-        return {"accuracy": {"value": accuracy}, "usd_per_1000": usd, "latency": {"p50": seconds}}
+    def row(accuracy: float, usd: float | None, seconds: float = 1.0) -> SystemFigures:
+        none = Totals(0, 0, 0, 0, estimated=False, seconds=0.0, cost_usd=0.0)
+        return SystemFigures(
+            label="", strategy="static", accuracy=Estimate(accuracy, 0, 1, 1), metrics={}, scores={}, published={}, failed=0,
+            errors=[], left_whole=0, stages={"decompose": none, "solve": none}, input_tokens_per_question=0, usd_per_1000=usd,
+            seconds=[seconds], latency=Latency(seconds, seconds), settings={},
+        )  # fmt: skip
 
     assert pareto([row(0.9, 2.0), row(0.8, 1.0), row(0.7, 1.5)]) == [True, True, False]
     # The second could cost anything: it neither beats the others nor is beaten.
@@ -185,9 +194,9 @@ def test_a_row_of_unknown_cost_is_reported_as_such(data: Path, tmp_path: Path) -
         made = tradeoff(
             task, rows(torn.address, "static") + rows(good.address, "static"), tmp_path, run=PaidRun(PRICED), jobs=3
         )
-    unknown, known = made["rows"]
-    assert unknown["usd_per_1000"] is None and unknown["stages"]["solve"]["unaccounted"] >= 3
-    assert unknown["pareto"] is None and known["pareto"] is True and known["usd_per_1000"] > 0
+    unknown, known = made.rows
+    assert unknown.usd_per_1000 is None and unknown.stages["solve"].unaccounted >= 3
+    assert unknown.pareto is None and known.pareto is True and known.usd_per_1000 is not None and known.usd_per_1000 > 0
     made_section = section(made)
     assert any("their cost is not known" in note for note in made_section.notes)
     assert "unknown" in report([made], tmp_path).read_text("utf-8")

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from dnc_edge import output
 from dnc_edge.cli import options
 from dnc_edge.errors import UsageError
+
+if TYPE_CHECKING:
+    from dnc_edge.bench.results import Result
 
 Folder = Annotated[Path, typer.Option("--out", "-o", help="Folder for figures, pictures and report.")]
 TaskName = Annotated[str, typer.Option("--task", help="A task by name, or a .jsonl file of your own.")]
@@ -64,12 +67,13 @@ def quant(
     options.require("llama_cpp", extra="gguf")
     from dnc_edge.batch.paid import PaidRun
     from dnc_edge.bench import quant as bench
+    from dnc_edge.bench.results import Solved
     from dnc_edge.bench.solved import solved
 
     chosen = _task(task, limit, seed, column)
     prices = options.prices(price, None)
 
-    def solve(directory: str, level: str, engine: str) -> dict[str, Any]:
+    def solve(directory: str, level: str, engine: str) -> Solved:
         parts: dict[str, Any] = {"student": directory, "level": level, "engine": engine, "solver": solver}
         with (
             PaidRun(prices, max_cost=max_cost, purse=out / "spent", tell=output.note) as run,
@@ -186,7 +190,7 @@ def tradeoff(
     if config == NAME:
         if base is None:
             raise UsageError(f"{NAME} needs a model to train", hint="name one with --base")
-        result = fractions(task or "svamp", base, out, limit=limit, say=output.note)
+        result: Result = fractions(task or "svamp", base, out, limit=limit, say=output.note)
     else:
         prices = options.prices(price, local_price)
         named = CONFIGS.get(config or "")
@@ -214,13 +218,13 @@ def tradeoff(
     _show(result, out, json)
 
 
-def _show(result: dict[str, Any], out: Path | None, json: bool) -> None:
+def _show(result: Result, out: Path | None, json: bool) -> None:
     """Write a result's report, if there is a folder for it, and print the result."""
     from dnc_edge.bench.report import report, section, table_text
 
     page = None if out is None else report([result], out)
     if json:
-        output.print_json(result)
+        output.print_json(result.to_dict())
         return
     output.print_text(table_text(section(result)))
     if page:

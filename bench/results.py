@@ -1,0 +1,355 @@
+"""What the benchmarks find, as frozen dataclasses that are written to JSON and read back from it by pydantic."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BeforeValidator, TypeAdapter, ValidationError
+
+from dnc_edge.errors import InputError
+from dnc_edge.tasks.stats import Estimate
+
+
+class _Json:
+    """A dictionary that JSON can hold, and the way back."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields as JSON types; `from_dict` takes them back."""
+        values: dict[str, Any] = TypeAdapter(type(self)).dump_python(self, mode="json")
+        return values
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """Build the result from what JSON held; unknown names are ignored.
+
+        Raises:
+            ValueError: a field is missing or of another type.
+        """
+        made: Self = TypeAdapter(cls).validate_python(values)
+        return made
+
+
+@dataclass(frozen=True)
+class Spread:
+    """The median of repeated measurements, with the least and the most of them."""
+
+    median: float
+    least: float
+    most: float
+
+
+@dataclass(frozen=True)
+class Speed:
+    """Speed and memory of one level.
+
+    Attributes:
+        load_cold_seconds, load_warm_seconds: to a first token, with the file out of the page cache and in it.
+        first_token_seconds: of a prompt of 64 tokens.
+        prefill_tokens_per_second, decode_tokens_per_second: of one sequence.
+        peak_memory_bytes: of the process that decoded one sequence.
+        slots: sequences decoded at once in the figures named `together`.
+        decode_tokens_per_second_together: of all these sequences.
+        questions_per_second_together, questions_per_second_alone: from prompts to whole plans.
+    """
+
+    load_cold_seconds: float
+    load_warm_seconds: float
+    first_token_seconds: Spread
+    prefill_tokens_per_second: Spread
+    decode_tokens_per_second: Spread
+    peak_memory_bytes: int
+    slots: int
+    decode_tokens_per_second_together: Spread
+    questions_per_second_together: Spread
+    questions_per_second_alone: Spread | None = None
+
+
+def _speed_names(values: Any) -> Any:
+    """Rename the figures of `bench speed`, whose names hold the number of slots, to those of `Speed`."""
+    if not isinstance(values, Mapping) or "slots" in values:
+        return values
+    renamed: dict[str, Any] = {}
+    for name, value in values.items():
+        if match := re.fullmatch(r"(\w+_per_second)_(\d+)_slots", name):
+            renamed |= {f"{match[1]}_together": value, "slots": int(match[2])}
+        else:
+            renamed["questions_per_second_alone" if name == "questions_per_second_1_slot" else name] = value
+    return renamed
+
+
+@dataclass(frozen=True)
+class Totals:
+    """Sums over the questions of one stage; `cost_usd` is None if a cost is not known.
+
+    Attributes:
+        unaccounted: requests whose reply was lost, so that their tokens are not known.
+        estimated: whether some counts are the client's own, because the server sent none.
+        seconds: of all requests, added up.
+    """
+
+    requests: int
+    input_tokens: int
+    cached_tokens: int
+    output_tokens: int
+    estimated: bool
+    seconds: float
+    cost_usd: float | None
+    unaccounted: int = 0
+
+
+@dataclass(frozen=True)
+class Solved:
+    """A task answered through a pipeline; a failed question counts as wrong and stays in the denominator.
+
+    Attributes:
+        n: questions.
+        metric: the first of the task's; `scores` and accuracies are of it.
+        metrics: each metric's mean with its interval.
+        scores, seconds: of every question, in the task's order; seconds of its own requests alone.
+        failed, errors: how many questions failed, and the codes of their errors.
+        left_whole: questions that needed no sub-questions.
+        stages: by `decompose` and `solve`.
+        cost_usd: of all, None if a cost is not known.
+    """
+
+    n: int
+    metric: str
+    metrics: Mapping[str, Estimate]
+    scores: Sequence[float]
+    failed: int
+    errors: Sequence[str]
+    left_whole: int
+    stages: Mapping[str, Totals]
+    seconds: Sequence[float]
+    cost_usd: float | None
+
+
+@dataclass(frozen=True)
+class LevelFidelity:
+    """A level compared with full precision on `n` prompts: see `convert.fidelity.Fidelity`."""
+
+    n: int
+    tokens: int
+    kl: float
+    top_tokens: float
+    identical: int
+
+
+@dataclass(frozen=True)
+class PlanFigures:
+    """Plan metrics of docs/method.md, each with its interval."""
+
+    f1: Estimate
+    count_difference: Estimate
+    unsupported: Estimate
+    repeats: Estimate
+
+
+@dataclass(frozen=True, kw_only=True)
+class LevelFigures(_Json):
+    """What is measured of one quantization level, before it is compared with full precision.
+
+    Attributes:
+        bytes: of the files, without the tokenizer.
+        scores: by metric, of every question in the task's order.
+        plan_seconds: of every plan, decoded one at a time.
+        solved: the task answered through this level's plans, if a solver was given.
+    """
+
+    level: str
+    engine: str
+    bytes: int
+    plans: PlanFigures
+    scores: Mapping[str, Sequence[float]]
+    plan_seconds: Sequence[float]
+    fidelity: LevelFidelity
+    speed: Annotated[Speed, BeforeValidator(_speed_names)]
+    solved: Solved | None = None
+
+    @property
+    def label(self) -> str:
+        return f"{self.level} {self.engine}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class LevelRow(LevelFigures):
+    """A level, and the plan F1 that it loses against full precision, paired question by question."""
+
+    lost: Estimate
+
+
+@dataclass(frozen=True, kw_only=True)
+class QuantResult(_Json):
+    """Levels of a student, from the largest to the smallest; `reference` is the level that is full precision."""
+
+    kind: Literal["quant"] = "quant"
+    student: str
+    task: str
+    n: int
+    ids: Sequence[str]
+    reference: str
+    recommendation: str
+    rows: Sequence[LevelRow]
+    settings: Mapping[str, Any]
+    machine: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Latency:
+    """Seconds of a question's own requests: the median and the 95th percentile."""
+
+    p50: float
+    p95: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class SystemFigures(_Json):
+    """What is measured of one system, before it is compared with the others.
+
+    Attributes:
+        accuracy: of the task's first metric.
+        scores, seconds: of every question in the task's order.
+        published: accuracy in percent that others got, by task.
+        usd_per_1000: dollars per 1,000 questions, None if a cost is not known.
+        settings: of the `Edge`, without passwords.
+    """
+
+    label: str
+    strategy: str
+    accuracy: Estimate
+    metrics: Mapping[str, Estimate]
+    scores: Mapping[str, Sequence[float]]
+    published: Mapping[str, float]
+    failed: int
+    errors: Sequence[str]
+    left_whole: int
+    stages: Mapping[str, Totals]
+    input_tokens_per_question: float
+    usd_per_1000: float | None
+    seconds: Sequence[float]
+    latency: Latency
+    settings: Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SystemRow(SystemFigures):
+    """A system, its paired difference from the first one, and whether it is on the Pareto front.
+
+    `pareto` is None if its cost is not known while that of others is.
+    """
+
+    difference: Estimate
+    pareto: bool | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class TradeoffResult(_Json):
+    """Systems on one task; `name` and `claim` are those of a named configuration.
+
+    `dynamic_over_static` holds ratios of input tokens, by system and by stage.
+    """
+
+    kind: Literal["tradeoff"] = "tradeoff"
+    name: str | None
+    claim: str | None
+    task: str
+    metric: str
+    n: int
+    ids: Sequence[str]
+    rows: Sequence[SystemRow]
+    dynamic_over_static: Mapping[str, Mapping[str, float]]
+    settings: Mapping[str, Any]
+    machine: Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class FractionRow(_Json):
+    """A method trained on a share (0 to 1) of the training data, and the accuracy of its labels.
+
+    `training` holds the other figures of the training.
+    """
+
+    label: str
+    method: str
+    share: float
+    examples: int
+    accuracy: Estimate
+    training: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FractionsResult(_Json):
+    """Methods by their share of the training data, on `n` test questions."""
+
+    kind: Literal["fractions"] = "fractions"
+    task: str
+    n: int
+    claim: str
+    rows: Sequence[FractionRow]
+    settings: Mapping[str, Any]
+    machine: Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ComparedRow:
+    """A row of two results: both means, and second - first, paired question by question."""
+
+    label: str
+    first: Estimate
+    second: Estimate
+    difference: Estimate
+
+    @property
+    def differs(self) -> bool:
+        """Whether the interval of the difference excludes 0."""
+        return self.difference.low > 0 or self.difference.high < 0
+
+
+@dataclass(frozen=True)
+class Side:
+    """Where one of two compared results comes from."""
+
+    file: str
+    machine: Mapping[str, Any]
+    settings: Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison(_Json):
+    """Two results on the `n` questions that both asked; `left_out` are in one of them only."""
+
+    kind: Literal["comparison"] = "comparison"
+    metric: str
+    n: int
+    left_out: int
+    rows: Sequence[ComparedRow]
+    first: Side
+    second: Side
+
+
+Result = QuantResult | TradeoffResult | FractionsResult | Comparison
+
+
+def read_result(values: Mapping[str, Any]) -> Result:
+    """Build a result from what JSON held, by its `kind`.
+
+    Raises:
+        InputError: it is of no known kind, or a field is missing or of another type.
+    """
+    kinds: dict[str, type[Result]] = {
+        "quant": QuantResult, "tradeoff": TradeoffResult, "fractions": FractionsResult, "comparison": Comparison,
+    }  # fmt: skip
+    kind = kinds.get(str(values.get("kind")))
+    if kind is None:
+        raise InputError(f"no result of {' or '.join(kinds)}", hint="reports are made from what bench wrote")
+    try:
+        return kind.from_dict(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"]))
+        raise InputError(
+            f"no result of {kind.kind}: {place}: {first['msg']}", hint="write it anew with bench"
+        ) from error
