@@ -8,49 +8,70 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import Field, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 from dnc_edge.errors import UsageError
 
 
+def setting(
+    default: Any,
+    help: str,
+    *,
+    short: str | None = None,
+    choices: tuple[str, ...] = (),
+    within: tuple[float, float] | None = None,
+) -> Any:
+    """Describe a setting, for every place that it may come from.
+
+    Args:
+        default: its value if no source gives one.
+        help: what the command line says about it.
+        short: its one-letter option.
+        choices: the texts it may be; () allows any.
+        within: least and most of a number.
+    """
+    return field(default=default, metadata={"help": help, "short": short, "choices": choices, "within": within})
+
+
 @dataclass(frozen=True)
 class Settings:
-    """What commands share. Each field is its own default; `help` is what the command line says of it."""
+    """What commands share. The file, the environment, `Edge(...)` and the options are all read from these fields."""
 
-    student: str | None = field(default=None, metadata={"help": "local student: a name, or a path with a slash"})
-    level: str | None = field(default=None, metadata={"help": "quantization level of the student"})
-    decomposer: str | None = field(
-        default=None,
-        metadata={
-            "help": "student:NAME, openai:MODEL, http://host:port/v1#MODEL, local:FILE.gguf, recorded:FILE, gold, "
-            "trivial or none"
-        },
+    student: str | None = setting(None, "local student: a name, or a path with a slash", short="-s")
+    level: str | None = setting(None, "quantization level of the student")
+    decomposer: str | None = setting(
+        None,
+        "student:NAME, openai:MODEL, http://host:port/v1#MODEL, local:FILE.gguf, recorded:FILE, gold, trivial or none",
+        short="-d",
     )
-    solver: str = field(
-        default="local",
-        metadata={"help": "openai:MODEL, http://host:port/v1#MODEL, local, local:STUDENT or local:FILE.gguf"},
+    solver: str = setting(
+        "local", "openai:MODEL, http://host:port/v1#MODEL, local, local:STUDENT or local:FILE.gguf", short="-S"
     )
-    plan: str = field(
-        default="auto", metadata={"help": "auto withholds plans that the student does not trust; always, or never"}
+    plan: str = setting(
+        "auto",
+        "auto withholds plans that the student does not trust; always, or never",
+        choices=("auto", "always", "never"),
     )
-    strategy: str = field(default="static", metadata={"help": "single, static or dynamic"})
-    mode: str = field(default="cot", metadata={"help": "without sub-questions: cot (step by step) or direct"})
-    shots: int = field(default=0, metadata={"help": "worked examples shown to an endpoint, 0 to 2"})
-    max_subquestions: int | None = field(default=None, metadata={"help": "cap on sub-questions"})
-    temperature: float = field(default=0.0, metadata={"help": "0 is greedy"})
-    top_p: float = field(default=1.0, metadata={"help": "share of probability kept when sampling"})
-    seed: int = field(default=0, metadata={"help": "seed of local sampling"})
-    max_tokens: int = field(default=1024, metadata={"help": "most output tokens of a remote reply"})
-    timeout: float = field(default=300.0, metadata={"help": "seconds a remote reply may take"})
-    patience: float = field(default=60.0, metadata={"help": "longest wait in seconds that a server may ask for"})
-    instruction: str = field(
-        default="system", metadata={"help": "system, or user: before the question, for models without a system role"}
+    strategy: str = setting("static", "single, static or dynamic", choices=("single", "static", "dynamic"))
+    mode: str = setting("cot", "without sub-questions: cot (step by step) or direct", choices=("cot", "direct"))
+    shots: int = setting(0, "worked examples shown to an endpoint, 0 to 2", within=(0, 2))
+    max_subquestions: int | None = setting(None, "cap on sub-questions", short="-n", within=(1, 50))
+    temperature: float = setting(0.0, "0 is greedy", short="-t", within=(0, 10))
+    top_p: float = setting(1.0, "share of probability kept when sampling", within=(1e-6, 1))
+    seed: int = setting(0, "seed of local sampling", within=(0, 2**32 - 1))
+    max_tokens: int = setting(1024, "most output tokens of a remote reply", within=(1, 1_000_000))
+    timeout: float = setting(300.0, "seconds a remote reply may take", within=(0.001, 86_400))
+    patience: float = setting(60.0, "longest wait in seconds that a server may ask for", within=(0, 86_400 * 7))
+    instruction: str = setting(
+        "system",
+        "system, or user: before the question, for models without a system role",
+        choices=("system", "user"),
     )
-    engine: str | None = field(default=None, metadata={"help": "llama.cpp or onnxruntime"})
-    threads: int | None = field(default=None, metadata={"help": "compute threads of the local engine"})
-    fallback: str | None = field(default=None, metadata={"help": "local: answer locally when the solver fails"})
+    engine: str | None = setting(None, "llama.cpp or onnxruntime", choices=("llama.cpp", "onnxruntime"))
+    threads: int | None = setting(None, "compute threads of the local engine", within=(1, 1024))
+    fallback: str | None = setting(None, "local: answer locally when the solver fails", choices=("local",))
 
 
 def config_path() -> Path:
@@ -100,43 +121,38 @@ def changed(settings: Settings, flags: Mapping[str, Any]) -> Settings:
 
 
 def _given(flags: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        name: _checked(name, value, f"--{name.replace('_', '-')}") for name, value in flags.items() if value is not None
-    }
+    return {name: _checked(name, value, option(name)) for name, value in flags.items() if value is not None}
 
 
-_CHOICES = {
-    "plan": ("auto", "always", "never"),
-    "strategy": ("single", "static", "dynamic"),
-    "mode": ("cot", "direct"),
-    "fallback": ("local",),
-    "engine": ("llama.cpp", "onnxruntime"),
-    "instruction": ("system", "user"),
-}
-_RANGES: dict[str, tuple[float, float]] = {
-    "temperature": (0, 10), "top_p": (1e-6, 1), "max_subquestions": (1, 50), "threads": (1, 1024),
-    "max_tokens": (1, 1_000_000), "shots": (0, 2), "seed": (0, 2**32 - 1), "timeout": (0.001, 86_400),
-    "patience": (0, 86_400 * 7),
-}  # fmt: skip
+def option(name: str) -> str:
+    """The long option of a setting."""
+    return f"--{name.replace('_', '-')}"
+
+
+def kind(setting: Field[Any]) -> type[str] | type[int] | type[float]:
+    """The type of a setting's values, None aside."""
+    kinds: dict[str, type[str] | type[int] | type[float]] = {"str": str, "int": int, "float": float}
+    return kinds[str(setting.type).removesuffix(" | None")]
 
 
 def _checked(name: str, value: Any, source: str) -> Any:
-    kinds = {setting.name: str(setting.type) for setting in fields(Settings)}
-    if name not in kinds:
-        raise UsageError(f"{source}: there is no setting {name}", hint=f"settings: {', '.join(kinds)}")
-    kind = kinds[name].removesuffix(" | None")
+    known = {setting.name: setting for setting in fields(Settings)}
+    if name not in known:
+        raise UsageError(f"{source}: there is no setting {name}", hint=f"settings: {', '.join(known)}")
+    wanted, limits = kind(known[name]), known[name].metadata
     try:
-        if isinstance(value, bool) or (kind == "str" and not isinstance(value, str)):
+        if isinstance(value, bool) or (wanted is str and not isinstance(value, str)):
             raise ValueError
-        if kind == "int" and isinstance(value, float) and not value.is_integer():
+        if wanted is int and isinstance(value, float) and not value.is_integer():
             raise ValueError
-        value = {"str": str, "int": int, "float": float}[kind](value)
+        value = wanted(value)
     except (ValueError, TypeError, OverflowError):
-        wanted = {"str": "text", "int": "a whole number", "float": "a number"}[kind]
-        raise UsageError(f"{source}: {value!r} is not {wanted}") from None
-    if name in _CHOICES and value not in _CHOICES[name]:
-        raise UsageError(f"{source}: unknown {name} {value!r}", hint=f"choose from: {', '.join(_CHOICES[name])}")
-    if name in _RANGES and not _RANGES[name][0] <= value <= _RANGES[name][1]:
-        low, high = _RANGES[name]
-        raise UsageError(f"{source}: {value} is out of range", hint=f"{name} is from {low:g} to {high:g}")
+        said = {str: "text", int: "a whole number", float: "a number"}[wanted]
+        raise UsageError(f"{source}: {value!r} is not {said}") from None
+    if limits["choices"] and value not in limits["choices"]:
+        raise UsageError(f"{source}: unknown {name} {value!r}", hint=f"choose from: {', '.join(limits['choices'])}")
+    if limits["within"]:
+        low, high = limits["within"]
+        if not low <= value <= high:
+            raise UsageError(f"{source}: {value} is out of range", hint=f"{name} is from {low:g} to {high:g}")
     return value

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
+import typer
+from typer.testing import CliRunner
 
 from dnc_edge import config
+from dnc_edge.cli import options
 from dnc_edge.edge import Edge
 from dnc_edge.errors import UsageError
 
@@ -62,3 +67,34 @@ def test_flags_change_settings_that_are_given_and_both_are_checked() -> None:
         Edge(settings, colour="red")
     with pytest.raises(UsageError, match="Settings.seed: -1 is out of range"):
         Edge(config.Settings(seed=-1))
+
+
+def test_a_setting_added_in_one_place_is_read_from_file_environment_edge_and_option(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    @dataclass(frozen=True)
+    class Wider(config.Settings):
+        beams: int = config.setting(1, "plans compared", short="-b", within=(1, 4))
+
+    monkeypatch.setattr(config, "Settings", Wider)
+    app, seen = typer.Typer(), []
+
+    @app.command()
+    @options.settings("beams", "level")
+    def command(*, settings: options.Given) -> None:
+        seen.append(settings)
+
+    def beams(settings: Any) -> int:
+        return int(settings.beams)
+
+    assert beams(config.load({}, environment={"DNC_EDGE_BEAMS": "3"})) == 3
+    write_file("beams = 2")
+    assert beams(config.load({}, environment={})) == 2
+    with Edge(beams=4) as edge:
+        assert beams(edge.settings) == 4
+    with pytest.raises(UsageError, match="--beams: 5 is out of range"):
+        Edge(beams=5)
+    run = CliRunner()
+    assert run.invoke(app, ["-b", "3"]).exit_code == run.invoke(app, ["--beams", "2"]).exit_code == 0
+    assert seen == [{"beams": 3, "level": None}, {"beams": 2, "level": None}]
+    assert "plans compared" in run.invoke(app, ["--help"]).output

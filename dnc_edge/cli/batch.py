@@ -15,6 +15,26 @@ if TYPE_CHECKING:
     from dnc_edge.batch.batch import Progress
 
 
+@options.settings(
+    "student",
+    "level",
+    "decomposer",
+    "plan",
+    "solver",
+    "strategy",
+    "mode",
+    "max_subquestions",
+    "temperature",
+    "top_p",
+    "seed",
+    "max_tokens",
+    "timeout",
+    "patience",
+    "instruction",
+    "shots",
+    "engine",
+    "threads",
+)
 def batch(
     source: Annotated[str, typer.Argument(metavar="IN", help="JSONL, CSV, TSV, Parquet, text, or .gz; - reads stdin.")],
     out: Annotated[str, typer.Option("--out", "-o", help=".jsonl, .csv, .tsv, .parquet or .gz; - prints JSON lines.")],
@@ -32,27 +52,11 @@ def batch(
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Ask failed questions again.")] = False,
     order: Annotated[str, typer.Option(help="input or finished.")] = "input",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Estimate tokens and dollars; send nothing.")] = False,
-    student: options.Student = None,
-    level: options.Level = None,
-    decomposer: options.Decomposer = None,
-    plan: options.PlanPolicy = None,
-    solver: options.Solver = None,
+    *,
+    settings: options.Given,
     solver_option: Annotated[
         list[str] | None, typer.Option("--solver-option", help="key=value into each request to the solver.")
     ] = None,
-    strategy: options.Strategy = None,
-    mode: options.Mode = None,
-    max_subquestions: options.MaxSubquestions = None,
-    temperature: options.Temperature = None,
-    top_p: options.TopP = None,
-    seed: options.Seed = None,
-    max_tokens: options.MaxTokens = None,
-    timeout: options.Timeout = None,
-    patience: options.Patience = None,
-    instruction: options.Instruction = None,
-    shots: options.Shots = None,
-    engine: options.Engine = None,
-    threads: options.Threads = None,
     price: options.Price = None,
     local_price: options.LocalPrice = None,
     runner: Annotated[
@@ -94,13 +98,6 @@ def batch(
 
     columns = inputs.column_map(column or [])
     questions = inputs.read(source, form=form, columns=columns, bad=bad if skip_bad else None)
-    settings: dict[str, Any] = {
-        "student": student, "level": level, "decomposer": decomposer, "plan": plan, "solver": solver,
-        "strategy": strategy, "mode": mode, "max_subquestions": max_subquestions, "temperature": temperature,
-        "top_p": top_p, "seed": seed,
-        "max_tokens": max_tokens, "timeout": timeout, "patience": patience,
-        "instruction": instruction, "shots": shots, "engine": engine, "threads": threads,
-    }  # fmt: skip
     solver_options = options.solver_options(solver_option)
     if runner == "ray":
         if source == "-" or out == "-" or max_cost is not None or rpm or tpm:

@@ -30,11 +30,10 @@ def _keep(result: dict[str, Any], out: Path | None) -> None:
 
 
 @app.command()
+@options.settings("student", "level", "decomposer", "threads")
 def plans(
-    student: options.Student = None,
-    level: options.Level = None,
-    decomposer: options.Decomposer = None,
-    threads: options.Threads = None,
+    *,
+    settings: options.Given,
     limit: Annotated[int | None, typer.Option(help="The first so many questions [default: all].", min=1)] = None,
     out: Out = None,
     json: options.Json = False,
@@ -49,7 +48,7 @@ def plans(
     from dnc_edge.bench import plans as bench
     from dnc_edge.edge import Edge
 
-    with Edge(student=student, level=level, decomposer=decomposer, threads=threads) as edge:
+    with Edge(**settings) as edge:
         result = bench.plans(edge.decomposer, limit=limit, tick=_tick)
     _keep(result, out)
     if json:
@@ -59,11 +58,10 @@ def plans(
 
 
 @app.command()
+@options.settings("student", "level", "engine", "threads")
 def confidence(
-    student: options.Student = None,
-    level: options.Level = None,
-    engine: options.Engine = None,
-    threads: options.Threads = None,
+    *,
+    settings: options.Given,
     out: Out = None,
     write: Annotated[bool, typer.Option("--write", help="Keep it in the student's student.json.")] = False,
 ) -> None:
@@ -78,20 +76,20 @@ def confidence(
     from dnc_edge.edge import Edge
     from dnc_edge.students.resolve import resolve
 
-    with Edge(student=student, level=level, engine=engine, threads=threads, slots=8) as edge:
+    with Edge(slots=8, **settings) as edge:
         opened = edge.student()
         result = bench.confidence(opened, tick=_tick)
         if write:
-            bench.keep(resolve(opened.name if student is None else student), result["confidence"])
+            bench.keep(resolve(settings["student"] or opened.name), result["confidence"])
     _keep(result, out)
     output.print_json(result, indent=2)
 
 
 @app.command()
+@options.settings("student", "level", "threads")
 def student(
-    student: options.Student = None,
-    level: options.Level = None,
-    threads: options.Threads = None,
+    *,
+    settings: options.Given,
     limit: Annotated[int | None, typer.Option(help="The first so many questions of each task.", min=1)] = None,
     out: Out = None,
 ) -> None:
@@ -100,7 +98,7 @@ def student(
     from dnc_edge.bench import student as bench
     from dnc_edge.edge import Edge
 
-    with Edge(student=student, level=level, threads=threads) as edge:
+    with Edge(**settings) as edge:
         result = bench.student(edge.decomposer, edge.solver, limit=limit, tick=_tick)
     _keep(result, out)
     output.print_text(bench.table(result))
@@ -139,10 +137,10 @@ def parsers(
 
 
 @app.command()
+@options.settings("student", "level", "engine", "threads")
 def speed(
-    student: options.Student = None,
-    level: options.Level = None,
-    engine: options.Engine = None,
+    *,
+    settings: options.Given,
     shape: Annotated[
         str | None,
         typer.Option(
@@ -150,7 +148,6 @@ def speed(
             "llama-3.2-1b, mistral-7b."
         ),
     ] = None,
-    threads: options.Threads = None,
     slots: Annotated[int, typer.Option(help="Sequences at once.", min=1)] = 8,
     questions: Annotated[int, typer.Option(help="Real questions to turn into plans.", min=2)] = 200,
     repeat: Annotated[int, typer.Option(help="Measurements of each figure.", min=1)] = 5,
@@ -178,15 +175,16 @@ def speed(
 
         from dnc_edge.bench.shapes import shape_file
 
-        level = level or "q8_0"
+        level = settings["level"] or "q8_0"
         output.note(f"making {shape} at {level}")
         file = shape_file(shape, level, platformdirs.user_cache_path("dnc-edge") / "shapes")
         target = bench.Target(shape, "llama.cpp", level, {"model": file})
     else:
-        target = bench.student_target(student, level, engine, bench.real_questions(questions))
+        named = settings["student"], settings["level"], settings["engine"]
+        target = bench.student_target(*named, bench.real_questions(questions))
     result = bench.speed(
         target,
-        threads=threads,
+        threads=settings["threads"],
         slots=slots,
         repeat=repeat,
         busy=busy,
@@ -202,9 +200,10 @@ def speed(
 
 
 @app.command()
+@options.settings("student", "threads")
 def engines(
-    student: options.Student = None,
-    threads: options.Threads = None,
+    *,
+    settings: options.Given,
     questions: Annotated[int, typer.Option(help="Real questions to turn into plans.", min=2)] = 200,
     repeat: Annotated[int, typer.Option(help="Measurements of each figure.", min=1)] = 5,
     busy: Busy = False,
@@ -214,7 +213,7 @@ def engines(
     """Measure the installed engines side by side: first answer, plans/s, memory."""
     from dnc_edge.bench import engines as bench
 
-    result = bench.engines(student, threads=threads, questions=questions, repeat=repeat, busy=busy, say=output.note)
+    result = bench.engines(**settings, questions=questions, repeat=repeat, busy=busy, say=output.note)
     _keep(result, out)
     if json:
         output.print_json(result)

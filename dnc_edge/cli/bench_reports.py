@@ -35,19 +35,19 @@ def _task(name: str, limit: int | None, seed: int | None, columns: list[str] | N
     return tasks.load(name, limit=limit, seed=seed, columns=column_map(columns or [], COLUMNS))
 
 
+@options.settings("student", "solver", "threads")
 def quant(
     out: Folder,
-    student: options.Student = None,
+    *,
+    settings: options.Given,
     levels: Annotated[str | None, typer.Option(help="Such as q8_0,q4_k_m [default: all].")] = None,
     task: TaskName = "gsm8k",
     limit: Limit = None,
     seed: DrawSeed = None,
     column: Columns = None,
-    solver: options.Solver = None,
     price: options.Price = None,
     max_cost: MaxCost = None,
     jobs: Jobs = 8,
-    threads: options.Threads = None,
     slots: Annotated[int, typer.Option(help="Plans at once, for plans/s.", min=1)] = 8,
     repeat: Annotated[int, typer.Option(help="Measurements of each speed.", min=1)] = 3,
     busy: Busy = False,
@@ -70,6 +70,7 @@ def quant(
     from dnc_edge.bench.results import Solved
     from dnc_edge.bench.solved import solved
 
+    student, solver, threads = settings["student"], settings["solver"], settings["threads"]
     chosen = _task(task, limit, seed, column)
     prices = options.prices(price, None)
 
@@ -142,6 +143,7 @@ def compare(
     _show(result, out, json)
 
 
+@options.settings("max_tokens", "threads")
 def tradeoff(
     out: Folder,
     config: Annotated[str | None, typer.Option(help="A table of the papers; see docs/bench.md.")] = None,
@@ -163,8 +165,8 @@ def tradeoff(
     max_cost: MaxCost = None,
     rpm: Annotated[int | None, typer.Option(help="Most remote requests a minute.", min=1)] = None,
     jobs: Jobs = 8,
-    max_tokens: options.MaxTokens = None,
-    threads: options.Threads = None,
+    *,
+    settings: options.Given,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Estimate tokens and dollars; send nothing.")] = False,
     json: options.Json = False,
 ) -> None:
@@ -203,8 +205,7 @@ def tradeoff(
         else:
             strategies = strategy or ["single", "static", "dynamic"]
             rows = bench.systems(strategies, decomposer or ["student:"], solver or ["local"])
-        given = {"max_tokens": max_tokens, "threads": threads}
-        common = {name: value for name, value in given.items() if value is not None}
+        common = {name: value for name, value in settings.items() if value is not None}
         rows = [replace(row, settings={**row.settings, **common}) for row in rows]
         chosen = _task(task or (named.task if named else "gsm8k"), limit, seed, column)
         if dry_run:

@@ -8,23 +8,27 @@ from dnc_edge import output
 from dnc_edge.cli import options
 
 
+@options.settings(
+    "student",
+    "level",
+    "decomposer",
+    "plan",
+    "max_subquestions",
+    "temperature",
+    "top_p",
+    "seed",
+    "shots",
+    "patience",
+    "instruction",
+    "engine",
+    "threads",
+)
 def decompose(
     question: options.Text = None,
     file: options.File = None,
     context: options.Context = None,
-    student: options.Student = None,
-    level: options.Level = None,
-    decomposer: options.Decomposer = None,
-    plan: options.PlanPolicy = None,
-    max_subquestions: options.MaxSubquestions = None,
-    temperature: options.Temperature = None,
-    top_p: options.TopP = None,
-    seed: options.Seed = None,
-    shots: options.Shots = None,
-    patience: options.Patience = None,
-    instruction: options.Instruction = None,
-    engine: options.Engine = None,
-    threads: options.Threads = None,
+    *,
+    settings: options.Given,
     json: options.Json = False,
     events: options.Events = False,
     no_stream: options.NoStream = False,
@@ -43,22 +47,7 @@ def decompose(
 
     text = options.read_question(question, file)
     passage = options.read_text(context) if context else None
-    with Edge(
-        tell=output.note,
-        student=student,
-        level=level,
-        decomposer=decomposer,
-        plan=plan,
-        max_subquestions=max_subquestions,
-        temperature=temperature,
-        top_p=top_p,
-        seed=seed,
-        shots=shots,
-        patience=patience,
-        instruction=instruction,
-        engine=engine,
-        threads=threads,
-    ) as edge:
+    with Edge(tell=output.note, **settings) as edge:
         stream = edge.stream(text, passage, solve=False)
         indented = not json and not events and not sys.stdout.isatty()
         output.report(

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.util
+import inspect
 import json
 import os
 import sys
-from collections.abc import Sequence
-from dataclasses import fields
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import Field, fields
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,35 +18,12 @@ import typer
 from dnc_edge import config
 from dnc_edge.errors import ExtraMissing, InputError, UsageError
 
-_HELP = {setting.name: setting.metadata["help"] for setting in fields(config.Settings)}
-
-
-def _option(name: str, *flags: str) -> Any:
-    return typer.Option(*(flags or (f"--{name.replace('_', '-')}",)), help=_HELP[name], show_default=False)
-
+# The options of `settings`, by the setting's name; one that was not given is None.
+Given = Mapping[str, Any]
 
 Text = Annotated[str | None, typer.Argument(metavar="[QUESTION]", help="The question; - or nothing reads stdin.")]
 File = Annotated[Path | None, typer.Option("--file", "-f", help="Read the question from a file.")]
 Context = Annotated[Path | None, typer.Option("--context", "-c", help="File with the passage the question is about.")]
-Student = Annotated[str | None, _option("student", "--student", "-s")]
-Level = Annotated[str | None, _option("level")]
-Decomposer = Annotated[str | None, _option("decomposer", "--decomposer", "-d")]
-Solver = Annotated[str | None, _option("solver", "--solver", "-S")]
-PlanPolicy = Annotated[str | None, _option("plan")]
-Strategy = Annotated[str | None, _option("strategy")]
-Mode = Annotated[str | None, _option("mode")]
-MaxSubquestions = Annotated[int | None, _option("max_subquestions", "--max-subquestions", "-n")]
-Shots = Annotated[int | None, _option("shots")]
-Temperature = Annotated[float | None, _option("temperature", "--temperature", "-t")]
-TopP = Annotated[float | None, _option("top_p")]
-Seed = Annotated[int | None, _option("seed")]
-MaxTokens = Annotated[int | None, _option("max_tokens")]
-Timeout = Annotated[float | None, _option("timeout")]
-Patience = Annotated[float | None, _option("patience")]
-Instruction = Annotated[str | None, _option("instruction")]
-Engine = Annotated[str | None, _option("engine")]
-Threads = Annotated[int | None, _option("threads")]
-Fallback = Annotated[str | None, _option("fallback")]
 SolverOption = Annotated[
     list[str] | None,
     typer.Option(
@@ -63,6 +42,41 @@ Json = Annotated[bool, typer.Option("--json", help="Print the record as one line
 Events = Annotated[bool, typer.Option("--events", help="Print the event stream as JSON lines.")]
 NoStream = Annotated[bool, typer.Option("--no-stream", help="Print only when everything is there.")]
 Edit = Annotated[bool, typer.Option("--edit", "-e", help="Open the plan in $EDITOR before anything is paid.")]
+
+
+def settings(*names: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command the options of some settings, where it has a keyword `settings: Given`.
+
+    Args:
+        names: fields of `config.Settings`, in the order of the command's help.
+
+    Returns:
+        a decorator; typer reads the options from the signature that it leaves.
+    """
+    known = {setting.name: setting for setting in fields(config.Settings)}
+    added = [_parameter(known[name]) for name in names]
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        @functools.wraps(command)
+        def run(**values: Any) -> None:
+            command(settings={name: values.pop(name) for name in names}, **values)
+
+        parameters: list[inspect.Parameter] = []
+        signature = inspect.signature(command, eval_str=True)
+        for parameter in signature.parameters.values():
+            parameters += added if parameter.name == "settings" else [parameter]
+        run.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
+        run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+        return run
+
+    return decorate
+
+
+def _parameter(setting: Field[Any]) -> inspect.Parameter:
+    flags = [flag for flag in (config.option(setting.name), setting.metadata["short"]) if flag]
+    option = typer.Option(None, *flags, help=setting.metadata["help"], show_default=False)
+    wanted = config.kind(setting) | None
+    return inspect.Parameter(setting.name, inspect.Parameter.KEYWORD_ONLY, default=option, annotation=wanted)
 
 
 def prices(price: tuple[float, float] | None, local_price: str | None) -> Any:

@@ -25,17 +25,14 @@ def _edge(solver: str, price: tuple[float, float] | None = None, **settings: Any
 
 
 @app.command()
+@options.settings("student", "level", "decomposer", "max_tokens", "shots", "threads")
 def export(
     source: Annotated[str, typer.Argument(metavar="IN", help="JSONL, CSV, Parquet or text, or .gz; - reads stdin.")],
     folder: Annotated[Path, typer.Option("--out", "-o", help="The job's folder.")],
     solver: Solver,
     column: Annotated[list[str] | None, typer.Option(help="OURS=THEIRS for question, context or id.")] = None,
-    student: options.Student = None,
-    level: options.Level = None,
-    decomposer: options.Decomposer = None,
-    max_tokens: options.MaxTokens = None,
-    shots: options.Shots = None,
-    threads: options.Threads = None,
+    *,
+    settings: options.Given,
 ) -> None:
     """Decompose every question here and write the provider's request files.
 
@@ -46,8 +43,7 @@ def export(
     from dnc_edge.batch import inputs, provider
 
     questions = inputs.read(source, columns=inputs.column_map(column or []))
-    settings: dict[str, Any] = {"student": student, "level": level, "decomposer": decomposer, "threads": threads}
-    with _edge(solver, max_tokens=max_tokens, shots=shots, slots=8, **settings) as edge, output.watching() as tell:
+    with _edge(solver, slots=8, **settings) as edge, output.watching() as tell:
         files = provider.export(questions, folder, edge, tell=tell)
     for file in files:
         output.print_text(f"wrote {file} ({file.stat().st_size / 1e6:.1f} MB)")
@@ -72,17 +68,19 @@ def status(folder: Folder, solver: Solver, json: Json = False) -> None:
 
 
 @app.command()
+@options.settings("max_tokens")
 def collect(
     folder: Folder,
     solver: Solver,
     out: Annotated[Path, typer.Option("--out", "-o", help=".jsonl, .csv or .parquet, or .gz.")],
-    max_tokens: options.MaxTokens = None,
+    *,
+    settings: options.Given,
     price: options.Price = None,
 ) -> None:
     """Merge the replies with the plans into records; exit code 7 where some hold an error."""
     from dnc_edge.batch import provider
 
-    with _edge(solver, price, max_tokens=max_tokens) as edge:
+    with _edge(solver, price, **settings) as edge:
         counts = provider.collect(folder, out, edge)
     output.print_text(f"wrote {counts['records']} records to {out}")
     if counts["failed"]:

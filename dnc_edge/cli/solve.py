@@ -12,20 +12,24 @@ from dnc_edge.cli import options
 from dnc_edge.types import Question, Record
 
 
+@options.settings(
+    "student",
+    "level",
+    "solver",
+    "fallback",
+    "max_tokens",
+    "timeout",
+    "patience",
+    "instruction",
+    "shots",
+    "engine",
+    "threads",
+)
 def solve(
     plan: Annotated[str, typer.Argument(metavar="PLAN", help="A record as `decompose` writes it; - reads stdin.")],
-    student: options.Student = None,
-    level: options.Level = None,
-    solver: options.Solver = None,
+    *,
+    settings: options.Given,
     solver_option: options.SolverOption = None,
-    fallback: options.Fallback = None,
-    max_tokens: options.MaxTokens = None,
-    timeout: options.Timeout = None,
-    patience: options.Patience = None,
-    instruction: options.Instruction = None,
-    shots: options.Shots = None,
-    engine: options.Engine = None,
-    threads: options.Threads = None,
     price: options.Price = None,
     local_price: options.LocalPrice = None,
     edit: options.Edit = False,
@@ -52,17 +56,7 @@ def solve(
         tell=output.note,
         prices=options.prices(price, local_price),
         solver_options=options.solver_options(solver_option),
-        student=student,
-        level=level,
-        solver=solver,
-        fallback=fallback,
-        max_tokens=max_tokens,
-        timeout=timeout,
-        shots=shots,
-        patience=patience,
-        instruction=instruction,
-        engine=engine,
-        threads=threads,
+        **settings,
     ) as edge:
         question = Question(record.question, record.context, record.id)
         output.report(edge.stream(question, plan=subquestions), json=json, as_events=events, live=not no_stream)

@@ -95,6 +95,7 @@ def base(
 
 
 @app.command()
+@options.settings("temperature", "max_tokens")
 def demos(
     out: Annotated[Path, typer.Argument(help="JSONL of demonstrations.")],
     data: Data = None,
@@ -102,8 +103,8 @@ def demos(
     samples: Annotated[int, typer.Option(help="How often each question is asked.", min=1)] = 1,
     plan_only: Annotated[bool, typer.Option("--plan-only", help="Ask for no solutions.")] = False,
     limit: Limit = None,
-    temperature: options.Temperature = None,
-    max_tokens: options.MaxTokens = None,
+    *,
+    settings: options.Given,
     price: options.Price = None,
     max_cost: MaxCost = None,
     rpm: Annotated[int | None, typer.Option(help="Most requests a minute.", min=1)] = None,
@@ -130,9 +131,8 @@ def demos(
     if teacher is None:
         output.note(f"wrote {records.write(out, shown)} demonstrations")
         return
-    if samples > 1 and not temperature:
+    if samples > 1 and not settings["temperature"]:
         raise UsageError("several samples of a question are all alike without a temperature", hint="--temperature 0.7")
-    settings = {"temperature": temperature, "max_tokens": max_tokens}
     with (
         PaidRun(
             options.prices(price, None), max_cost=max_cost, rpm=rpm, purse=purse_path(out), tell=output.note
@@ -147,7 +147,7 @@ def demos(
             solve=not plan_only,
             samples=samples,
             jobs=jobs,
-            settings=settings,
+            settings=dict(settings),
             tell=tell,
         )
     output.note(f"wrote {count} demonstrations")
@@ -254,10 +254,12 @@ def stepwise(
 
 
 @app.command()
+@options.settings("student")
 def prefer(
     out: Out,
     base: BaseModel = None,
-    student: options.Student = None,
+    *,
+    settings: options.Given,
     solver: Annotated[
         list[str] | None,
         typer.Option("--solver", "-S", help="Who solves. Given twice: trained on half 0 and on half 1."),
@@ -306,7 +308,7 @@ def prefer(
         return
     with PaidRun(prices, max_cost=max_cost, purse=out / "spent", tell=output.note) as run, output.watching() as tell:
         tried = feedback.feedback(
-            shown, student, solver, out / "feedback.jsonl", run=run, samples=config.samples,
+            shown, settings["student"], solver, out / "feedback.jsonl", run=run, samples=config.samples,
             temperature=config.temperature, jobs=jobs, tell=tell,
         )  # fmt: skip
     found = feedback.preferences(tried)
