@@ -9,7 +9,8 @@ from dataclasses import asdict
 from typing import Any
 
 from dnc_edge.bench.machine import machine
-from dnc_edge.decomposers import Decomposer, trivial
+from dnc_edge.decomposers import Decomposer, StudentDecomposer, trivial
+from dnc_edge.errors import DncError
 from dnc_edge.streams import result_of
 from dnc_edge.tasks import files, gsm8k
 from dnc_edge.tasks.plans import figures, score
@@ -25,13 +26,21 @@ def raw_lines(plan: Plan) -> list[str]:
 
 
 def decoded(decomposer: Decomposer, problems: Sequence[Problem], tick: Callable[[int], None]) -> RawPlans:
-    """Raw plans of all problems."""
-    raw = []
-    for number, problem in enumerate(problems, start=1):
-        plan = result_of(decomposer.decompose(Question(problem.question, problem.context)))
-        raw.append(raw_lines(plan))
-        tick(number)
-    return raw
+    """Raw plans of all problems, in their order; a local student decodes as many together as it has slots."""
+    questions = [Question(problem.question, problem.context, str(at)) for at, problem in enumerate(problems)]
+    if not isinstance(decomposer, StudentDecomposer):
+        raw = []
+        for number, question in enumerate(questions, start=1):
+            raw.append(raw_lines(result_of(decomposer.decompose(question))))
+            tick(number)
+        return raw
+    found: dict[str | None, list[str]] = {}
+    for question, plan in decomposer.decompose_many(questions):
+        if isinstance(plan, DncError):
+            raise plan
+        found[question.id] = raw_lines(plan)
+        tick(len(found))
+    return [found[question.id] for question in questions]
 
 
 def published() -> dict[str, RawPlans]:

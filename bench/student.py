@@ -16,17 +16,22 @@ from dnc_edge.solvers import Solver
 from dnc_edge.tasks import everyday, files, gsm8k, multiarith, stats, strategyqa, svamp
 from dnc_edge.tasks.plans import figures, score
 from dnc_edge.tasks.problem import Problem, same_number
+from dnc_edge.train.multihop import natural_step
 from dnc_edge.train.sources import break_drop
 from dnc_edge.types import Finished, Question
 
 
 def student(
-    decomposer: Decomposer, solver: Solver, *, limit: int | None = None, tick: Callable[[int], None] = lambda _: None
+    decomposer: Decomposer,
+    solver: Solver | None,
+    *,
+    limit: int | None = None,
+    tick: Callable[[int], None] = lambda _: None,
 ) -> dict[str, Any]:
     """Measure both roles.
 
     Args:
-        decomposer, solver: the two roles of one student.
+        decomposer, solver: the two roles of one student; without a solver plans and decisions alone are measured.
         limit: the first so many questions of each task, and of each kind of the task `everyday`.
         tick: called with the number of questions done in a task.
 
@@ -43,16 +48,8 @@ def student(
     one_step = [problem for problem in small if problem.plan == ()]
     words = gsm8k.load(limit)
     passages = _held_out_passages()[:limit]
-    gold = decomposers.gold({problem.question: problem.plan or () for problem in words})
-    hits = {
-        name: {
-            "its plans": _hits(problems, decomposer, solver, tick),
-            "no plan": _hits(problems, None, solver, tick),
-            **({"gold plans": _hits(problems, gold, solver, tick)} if problems is words else {}),
-        }
-        for name, problems in (("gsm8k test", words), ("svamp test", small), ("multiarith", multiarith.load(limit)))
-    }
-    return {
+    chained = _natural_musique()[:limit]
+    result = {
         "strategyqa_plans": {
             decomposer.name: _plan_f1(decoded(decomposer, facts, tick), facts),
             "BART (StrategyQA)": _plan_f1(_bart(facts), facts),
@@ -62,11 +59,29 @@ def student(
             decomposer.name: _plan_f1(decoded(decomposer, passages, tick), passages),
             "the question itself": _plan_f1([[problem.question] for problem in passages], passages),
         },
+        "musique_plans": {
+            decomposer.name: _plan_f1(decoded(decomposer, chained, tick), chained),
+            "the question itself": _plan_f1([[problem.question] for problem in chained], chained),
+        },
         "left_whole": {
             "svamp test, one step (right)": _left_whole(decomposer, one_step, tick),
             "gsm8k test (wrong)": _left_whole(decomposer, words, tick),
         },
         "everyday": decisions.decisions(decomposer, _first_of_each_kind(limit), tick=tick),
+        "machine": machine(),
+    }
+    if solver is None:
+        return result
+    gold = decomposers.gold({problem.question: problem.plan or () for problem in words})
+    hits = {
+        name: {
+            "its plans": _hits(problems, decomposer, solver, tick),
+            "no plan": _hits(problems, None, solver, tick),
+            **({"gold plans": _hits(problems, gold, solver, tick)} if problems is words else {}),
+        }
+        for name, problems in (("gsm8k test", words), ("svamp test", small), ("multiarith", multiarith.load(limit)))
+    }
+    return result | {
         "accuracy": {
             f"{name}, {how}": asdict(stats.mean(scores)) for name, by in hits.items() for how, scores in by.items()
         },
@@ -77,7 +92,6 @@ def student(
             if how != "no plan"
         },
         "kept": asdict(stats.kept(*(hits["gsm8k test"][how] for how in ("its plans", "gold plans", "no plan")))),
-        "machine": machine(),
     }
 
 
@@ -95,6 +109,17 @@ def _held_out_passages() -> list[Problem]:
         for shown in break_drop(held_out=True)
         if shown.subquestions
     ]
+
+
+def _natural_musique() -> list[Problem]:
+    """Questions of MuSiQue's test side whose steps are all questions, not relations."""
+    found = []
+    for row in files.read_jsonl("musique/test.jsonl"):
+        steps = [step["question"] for step in row["question_decomposition"]]
+        if not any(">>" in step for step in steps):
+            plan = tuple(step for step in map(natural_step, steps) if step)
+            found.append(Problem(f"musique-{row['id']}", row["question"], row["answer"], plan))
+    return found
 
 
 def _plan_f1(plans: Sequence[Sequence[str]], problems: Sequence[Problem]) -> dict[str, float]:
@@ -131,11 +156,12 @@ def _hits(
 def table(result: dict[str, Any]) -> str:
     """The result as Markdown tables' rows, questions of every kind as a table of their own."""
     lines = []
-    for part in ("strategyqa_plans", "drop_plans", "left_whole", "accuracy", "gain"):
-        for name, value in result[part].items():
+    for part in ("strategyqa_plans", "drop_plans", "musique_plans", "left_whole", "accuracy", "gain"):
+        for name, value in result.get(part, {}).items():
             lines.append(f"| {name} | {value['value']:.3f} [{value['low']:.3f}, {value['high']:.3f}] | {value['n']} |")
-    kept = result["kept"]["ratio"]
-    told = f"{kept['value']:.2f} [{kept['low']:.2f}, {kept['high']:.2f}]" if kept else "cannot be told"
-    lines.append(f"| kept of gold plans' gain | {told} | {result['kept']['gain']['n']} |")
-    lines.append(f"| questions needed to tell | {result['kept']['n_needed']} | |")
+    if "kept" in result:
+        kept = result["kept"]["ratio"]
+        told = f"{kept['value']:.2f} [{kept['low']:.2f}, {kept['high']:.2f}]" if kept else "cannot be told"
+        lines.append(f"| kept of gold plans' gain | {told} | {result['kept']['gain']['n']} |")
+        lines.append(f"| questions needed to tell | {result['kept']['n_needed']} | |")
     return "\n".join([*lines, "", decisions.table(result["everyday"])])

@@ -48,7 +48,7 @@ def plans(
     from dnc_edge.bench import plans as bench
     from dnc_edge.edge import Edge
 
-    with Edge(**settings) as edge:
+    with Edge(**settings, slots=8) as edge:
         result = bench.plans(edge.decomposer, limit=limit, tick=_tick)
     _keep(result, out)
     if json:
@@ -91,15 +91,16 @@ def student(
     *,
     settings: options.Given,
     limit: Annotated[int | None, typer.Option(help="The first so many questions of each task.", min=1)] = None,
+    plans_only: Annotated[bool, typer.Option("--plans-only", help="Plans and decisions; nothing is solved.")] = False,
     out: Out = None,
 ) -> None:
-    """Measure both roles of a student: plans of fact, what is left whole, accuracy of its own solving."""
+    """Measure both roles of a student: plans of every kind, what is left whole, accuracy of its own solving."""
     options.require("rouge_score", "scipy", extra="eval")
     from dnc_edge.bench import student as bench
     from dnc_edge.edge import Edge
 
-    with Edge(**settings) as edge:
-        result = bench.student(edge.decomposer, edge.solver, limit=limit, tick=_tick)
+    with Edge(**settings, slots=8) as edge:
+        result = bench.student(edge.decomposer, None if plans_only else edge.solver, limit=limit, tick=_tick)
     _keep(result, out)
     output.print_text(bench.table(result))
 
