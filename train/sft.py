@@ -173,7 +173,8 @@ def sft(
             "data_sha256": checkpoints.fingerprint(training),
         }
         facts = {
-            "sft": asdict(config),
+            # No path of this machine is kept.
+            "sft": asdict(config) | {"start": Path(config.start).name},
             "arithmetic": asdict(arithmetic),
             "figures": figures,
             "data": figures["data"],
