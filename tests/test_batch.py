@@ -116,7 +116,7 @@ def test_plans_are_decoded_while_others_are_being_solved() -> None:
 def test_a_student_that_answers_too_gives_the_answers_that_it_gives_alone(strategy: str) -> None:
     asked = questions(20)
     too_long = Question("Tom has 3 boxes. " * 500 + "How many pens are left?", id="long")
-    with Edge(slots=4, strategy=strategy) as edge:
+    with Edge(slots=4, strategy=strategy, plan="always") as edge:
         made = {record.id: record for record in records([*asked, too_long], edge.pipeline())}
         alone = [edge.ask(question) for question in asked]
     assert len(made) == 21
