@@ -22,8 +22,9 @@ UNICODE = "1. 60 € für Łukasz 🧁\nThe answer is: 120 €"
 
 
 def heeding_interrupts() -> None:
-    """In a child before it starts: Ctrl-C counts, even where whoever started the tests has it ignored."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    """In a child before it starts: Ctrl-C and a hang-up count, even if whoever started the tests ignores them."""
+    for ending in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(ending, signal.SIG_DFL)
 
 
 def free_port() -> int:

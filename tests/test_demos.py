@@ -6,6 +6,7 @@ import itertools
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -53,8 +54,15 @@ def test_a_teacher_shows_plans_and_solutions(teacher: str, questions: list[Demon
     assert report.counts["read"] == count and everything
 
 
+class PlanningAndSolving(Counting):
+    """Counts, and answers as a teacher does: with a plan where one is asked for."""
+
+    def choose(self, body: dict[str, Any]) -> str | int:
+        return "plan" if body["messages"][0]["content"].startswith("Decompose") else super().choose(body)
+
+
 def test_nothing_is_asked_twice_and_the_cap_holds(questions: list[Demonstration], tmp_path: Path) -> None:
-    with Counting() as server:
+    with PlanningAndSolving() as server:
         address = f"{server.address}#m"
         run = PaidRun(Prices((1.0, 1.0)))
         settings = {"max_tokens": 50}

@@ -44,7 +44,8 @@ def test_a_student_is_pulled_checked_and_then_known_by_its_name(
     assert again.returncode == 2 and "there is a student named tiny" in again.stderr
     assert {file.name for file in (tmp_path / "students" / "tiny").iterdir()} == {"student.json", "tiny-q8_0.gguf"}
     rows = json.loads(command("students", "list", "--json").stdout)
-    assert [(row["name"], row["bundled"]) for row in rows] == [("tiny", False), ("dnc-11m", True)]
+    assert [row["name"] for row in rows if not row["bundled"]] == ["tiny"]
+    assert {"dnc-11m", "smollm2-135m-dnc"} <= {row["name"] for row in rows if row["bundled"]}
     asked = command("decompose", "-s", "tiny", "Tom has 3 eggs and buys 5. How many?", "--json")
     assert asked.returncode == 0 and json.loads(asked.stdout)["level"] == "q8_0"
 

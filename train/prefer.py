@@ -34,6 +34,7 @@ class PreferConfig:
     alpha: int = 32
     dropout: float = setting(0.0, within=SHARE)
     modules: str = setting("all-linear", "or names, separated by commas")
+    layers: int = setting(0, "adapt this many of the upper layers; 0 adapts all", within=FROM_0)
     samples: int = setting(4, "plans of a question")
     temperature: float = setting(0.8, within=FROM_0)
     epochs: float = 1
