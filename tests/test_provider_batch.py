@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -73,3 +75,28 @@ def test_what_is_missing_is_said(tmp_path: Path) -> None:
             provider.submit(tmp_path / "job", endpoint)
     with Edge(solver="local") as edge, pytest.raises(UsageError, match="needs a remote solver"):
         provider.export(questions(2), tmp_path / "other", edge)
+
+
+def command(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    line = [sys.executable, "-m", "dnc_edge", "provider-batch", *map(str, arguments)]
+    return subprocess.run(line, capture_output=True, text=True, check=False, timeout=120)
+
+
+def test_a_job_remembers_whom_it_asks_for_how_much_and_how_long(tmp_path: Path) -> None:
+    source = tmp_path / "q.jsonl"
+    source.write_text("".join(json.dumps({"id": q.id, "question": q.text}) + "\n" for q in questions(3)), "utf-8")
+    with BatchService() as service:
+        solver = f"http://mia:secret@{service.address.removeprefix('http://')}#m"
+        export = ("export", source, "-o", tmp_path / "job", "-S", solver, "-d", "trivial")
+        assert command(*export, "--price", "1", "2", "--max-tokens", "77").returncode == 0
+        kept = provider.job(tmp_path / "job")
+        assert kept.price == (1.0, 2.0) and kept.settings["max_tokens"] == 77
+        assert "secret" not in (tmp_path / "job" / "job.json").read_text("utf-8")
+        for step in (("submit",), ("status",), ("status",), ("collect", "-o", tmp_path / "out.jsonl")):
+            done = command(step[0], tmp_path / "job", *step[1:])
+            assert done.returncode == 0, done.stderr
+    records = read_records(tmp_path / "out.jsonl")
+    assert [record["cost_usd"] for record in records] == [pytest.approx(90e-6)] * 3
+    (tmp_path / "job" / "job.json").write_text('{"solver": 3', "utf-8")
+    damaged = command("status", tmp_path / "job")
+    assert damaged.returncode == 3 and "job.json is damaged" in damaged.stderr

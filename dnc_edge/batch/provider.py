@@ -1,14 +1,15 @@
 """Half price: plans are made here, the solving goes to a provider's batch service as files.
 
 A folder holds the whole job: `plans.jsonl` (records without answers), `requests-001.jsonl` and so on (what is
-uploaded), `batches.json` (what became of each). Every step may be run again: nothing is submitted twice.
+uploaded), `batches.json` (what became of each), `job.json` (whom it asks, and how). Every step may be run again:
+nothing is submitted twice.
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from dnc_edge.batch.batch import Progress, batch
 from dnc_edge.batch.service import Service
 from dnc_edge.edge import Edge
 from dnc_edge.errors import InputError, MissingError, RecordsFailed, SolverError, UsageError
+from dnc_edge.models import shown
 from dnc_edge.remote.endpoint import Endpoint
 from dnc_edge.remote.events import loads
 from dnc_edge.remote.refusals import refusal, words
@@ -27,8 +29,23 @@ from dnc_edge.types import Question, Record, RecordError, Usage, record_key
 # What OpenAI takes in one file (platform.openai.com/docs/guides/batch), and its price.
 MOST_REQUESTS, MOST_BYTES = 50_000, 200_000_000
 DISCOUNT = 0.5
-PLANS, BATCHES = "plans.jsonl", "batches.json"
+PLANS, BATCHES, JOB = "plans.jsonl", "batches.json", "job.json"
 ENDED = frozenset({"completed", "failed", "expired", "cancelled"})
+
+
+@dataclass(frozen=True)
+class Job:
+    """What the later steps of a job need to know of its export.
+
+    Attributes:
+        solver: whom it asks, without user and password.
+        settings: that change the requests: max_tokens, shots, instruction.
+        price: dollars per million input and output tokens, if they were given.
+    """
+
+    solver: str
+    settings: Mapping[str, Any]
+    price: tuple[float, float] | None = None
 
 
 @dataclass
@@ -60,6 +77,7 @@ def export(
         folder: takes plans and requests; plans that are there already are kept.
         edge: a decomposer, and the remote solver that will be asked.
         most_requests, most_bytes: limits of one file.
+        tell: called with how the plans stand.
 
     Returns:
         the request files.
@@ -71,6 +89,8 @@ def export(
     if (folder / BATCHES).exists():
         raise UsageError(f"{folder} was submitted already", hint="choose another folder")
     folder.mkdir(parents=True, exist_ok=True)
+    settings = {name: getattr(edge.settings, name) for name in ("max_tokens", "shots", "instruction")}
+    files.write_json(folder / JOB, asdict(Job(shown(edge.settings.solver), settings, edge.prices.remote)))
     with contextlib.suppress(RecordsFailed):  # a question without a plan is told of when the answers are collected
         batch(questions, folder / PLANS, edge, solve=False, tell=tell)
     for old in folder.glob("requests-*.jsonl"):
@@ -90,6 +110,23 @@ def export(
             file.write(line)
             size, count = size + len(line), count + 1
     return written
+
+
+def job(folder: Path) -> Job:
+    """What the export of a job kept.
+
+    Raises:
+        InputError: the folder holds no exported job, or its file is damaged.
+    """
+    path = folder / JOB
+    if not path.is_file():
+        raise InputError(f"{folder} holds no exported job", hint="run provider-batch export first")
+    try:
+        kept = Job(**json.loads(path.read_text(encoding="utf-8")))
+        price = None if kept.price is None else (float(kept.price[0]), float(kept.price[1]))
+        return Job(str(kept.solver), dict(kept.settings), price)
+    except (ValueError, TypeError, LookupError) as error:
+        raise InputError(f"{path} is damaged ({error})", hint="export the job again into another folder") from error
 
 
 def _endpoint(edge: Edge) -> Endpoint:

@@ -15,17 +15,23 @@ app = typer.Typer(no_args_is_help=True, help="Solve a file of questions through 
 
 Folder = Annotated[Path, typer.Argument(help="The job's folder.")]
 Solver = Annotated[str, typer.Option("--solver", "-S", help="openai:MODEL or http://host:port/v1#MODEL.")]
+OtherSolver = Annotated[
+    str | None, typer.Option("--solver", "-S", help="In place of the one of the export, if that had a password.")
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
-def _edge(solver: str, price: tuple[float, float] | None = None, **settings: Any) -> Any:
+def _edge(folder: Path, solver: str | None, price: tuple[float, float] | None = None) -> Any:
+    """Open what a job asks, as its export kept it."""
+    from dnc_edge.batch import provider
     from dnc_edge.edge import Edge
 
-    return Edge(solver=solver, prices=options.prices(price, None), **settings)
+    job = provider.job(folder)
+    return Edge(solver=solver or job.solver, prices=options.prices(price or job.price, None), **job.settings)
 
 
 @app.command()
-@options.settings("student", "level", "decomposer", "max_tokens", "shots", "threads")
+@options.settings("student", "level", "decomposer", "plan", "max_tokens", "shots", "instruction", "threads")
 def export(
     source: Annotated[str, typer.Argument(metavar="IN", help="JSONL, CSV, Parquet or text, or .gz; - reads stdin.")],
     folder: Annotated[Path, typer.Option("--out", "-o", help="The job's folder.")],
@@ -33,6 +39,7 @@ def export(
     column: Annotated[list[str] | None, typer.Option(help="OURS=THEIRS for question, context or id.")] = None,
     *,
     settings: options.Given,
+    price: options.Price = None,
 ) -> None:
     """Decompose every question here and write the provider's request files.
 
@@ -41,46 +48,50 @@ def export(
       dnc-edge provider-batch export questions.jsonl -o job --solver openai:gpt-4o-mini
     """
     from dnc_edge.batch import inputs, provider
+    from dnc_edge.edge import Edge
 
     questions = inputs.read(source, columns=inputs.column_map(column or []))
-    with _edge(solver, slots=8, **settings) as edge, output.watching() as tell:
+    with (
+        Edge(solver=solver, prices=options.prices(price, None), slots=8, **settings) as edge,
+        output.watching() as tell,
+    ):
         files = provider.export(questions, folder, edge, tell=tell)
     for file in files:
         output.print_text(f"wrote {file} ({file.stat().st_size / 1e6:.1f} MB)")
 
 
 @app.command()
-def submit(folder: Folder, solver: Solver, json: Json = False) -> None:
+def submit(folder: Folder, solver: OtherSolver = None, json: Json = False) -> None:
     """Upload the request files and start their batches; what was submitted already is left alone."""
     from dnc_edge.batch import provider
 
-    with _edge(solver) as edge:
+    with _edge(folder, solver) as edge:
         _show(provider.submit(folder, edge.solver.chat), json)
 
 
 @app.command()
-def status(folder: Folder, solver: Solver, json: Json = False) -> None:
+def status(folder: Folder, solver: OtherSolver = None, json: Json = False) -> None:
     """Say how every batch stands."""
     from dnc_edge.batch import provider
 
-    with _edge(solver) as edge:
+    with _edge(folder, solver) as edge:
         _show(provider.status(folder, edge.solver.chat), json)
 
 
 @app.command()
-@options.settings("max_tokens")
 def collect(
     folder: Folder,
-    solver: Solver,
     out: Annotated[Path, typer.Option("--out", "-o", help=".jsonl, .csv or .parquet, or .gz.")],
-    *,
-    settings: options.Given,
+    solver: OtherSolver = None,
     price: options.Price = None,
 ) -> None:
-    """Merge the replies with the plans into records; exit code 7 where some hold an error."""
+    """Merge the replies with the plans into records; exit code 7 if some hold an error.
+
+    Solver, price and limits are those of the export.
+    """
     from dnc_edge.batch import provider
 
-    with _edge(solver, price, **settings) as edge:
+    with _edge(folder, solver, price) as edge:
         counts = provider.collect(folder, out, edge)
     output.print_text(f"wrote {counts['records']} records to {out}")
     if counts["failed"]:
