@@ -133,13 +133,13 @@ def _overlap(
     with _Solver(delay) as solver:
         remote = ["--solver", solver.address]
         for number in range(ROUNDS):
-            for name, own in (
+            for name, arguments in (
                 ("local", ["--plan-only"]),
                 ("remote", [*remote, "--decomposer", "trivial"]),
                 ("both", remote),
             ):
                 used = time.process_time()
-                made = _command(source, folder / f"{name}-{number}.jsonl", *own, *settings)["seconds"]
+                made = _command(source, folder / f"{name}-{number}.jsonl", *arguments, *settings)["seconds"]
                 seconds[name].append(made)
             # Of the last, which is both.
             shares.append((time.process_time() - used) / made)

@@ -91,7 +91,9 @@ def student(
             for how, scores in by.items()
             if how != "no plan"
         },
-        "kept": asdict(stats.kept(*(hits["gsm8k test"][how] for how in ("its plans", "gold plans", "no plan")))),
+        "kept": asdict(
+            stats.retained_gain(*(hits["gsm8k test"][how] for how in ("its plans", "gold plans", "no plan")))
+        ),
     }
 
 
@@ -105,9 +107,9 @@ def _first_of_each_kind(limit: int | None) -> list[everyday.EverydayProblem]:
 def _held_out_passages() -> list[Problem]:
     """Questions over DROP's held-out passages that Break has a plan for; those that need one."""
     return [
-        Problem(shown.id, shown.question, shown.answer or "", shown.subquestions, context=shown.context)
-        for shown in break_drop(held_out=True)
-        if shown.subquestions
+        Problem(row.id, row.question, row.answer or "", row.subquestions, context=row.context)
+        for row in break_drop(held_out=True)
+        if row.subquestions
     ]
 
 

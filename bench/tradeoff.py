@@ -36,8 +36,8 @@ class System:
     published: Mapping[str, float] = field(default_factory=dict)
 
     @property
-    def shown(self) -> dict[str, Any]:
-        """The settings as they may be kept: addresses without passwords."""
+    def public_settings(self) -> dict[str, Any]:
+        """The settings without the passwords of addresses, as they may be stored."""
         models = {name: shown(spec) for name in ("decomposer", "solver") if (spec := self.settings.get(name))}
         return {**self.settings, **models}
 
@@ -116,7 +116,7 @@ def tradeoff(
     settings = {
         "task": task.name,
         "questions": record_key({problem.id: problem.question for problem in task.problems}),
-        "systems": {row.label: row.shown for row in rows},
+        "systems": {row.label: row.public_settings for row in rows},
     }
     claim(out, settings)
     done = []
@@ -167,7 +167,7 @@ def measured(row: System, answered: Solved) -> SystemFigures:
         usd_per_1000=None if cost is None else 1000 * cost / n,
         seconds=seconds,
         latency=Latency(p50=statistics.median(seconds), p95=seconds[min(n - 1, int(0.95 * n))]),
-        settings=row.shown,
+        settings=row.public_settings,
     )
 
 

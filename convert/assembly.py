@@ -27,15 +27,15 @@ def silent(what: str, done: int, total: int) -> None:
 
 
 @dataclass(frozen=True)
-class Wish:
-    """How a conversion should go, whatever the engine.
+class ConversionSettings:
+    """Settings of a conversion that all engines share.
 
     Attributes:
         name: the student's name; None takes that of the directory.
         force: replace an existing directory. add: put the files into the student that is there.
-        questions: how many to measure fidelity on, at least 1.
-        keep_poor: keep levels that lose too much.
-        progress: told what is being done.
+        questions: how many fidelity is measured on, at least 1.
+        keep_poor: keep levels that lose more plan F1, or agree on fewer tokens, than `convert.fidelity` allows.
+        progress: called with what is being done, how much of it is done, and of how much (0 if unknown).
     """
 
     name: str | None = None
@@ -52,16 +52,16 @@ class Assembly(AbstractContextManager["Assembly"]):
     Whatever stops it before, a kill included, leaves a hidden folder that nothing takes for a student.
 
     Raises:
-        UsageError: `out` exists and neither `force` nor `add` is wished, or there is nothing to add to.
+        UsageError: `out` exists and neither `force` nor `add` is set, or there is nothing to add to.
     """
 
-    def __init__(self, out: Path, wish: Wish) -> None:
-        if wish.add and not (out / FILENAME).is_file():
+    def __init__(self, out: Path, settings: ConversionSettings) -> None:
+        if settings.add and not (out / FILENAME).is_file():
             raise UsageError(f"{out} is no student to add to: it has no {FILENAME}")
-        if out.exists() and not (wish.force or wish.add):
+        if out.exists() and not (settings.force or settings.add):
             raise UsageError(f"{out} exists", hint="replace it with --force, or add to it with --add")
-        self.out, self.wish = out, wish
-        self.name = wish.name or (read_json(out / FILENAME, "")["name"] if wish.add else out.name)
+        self.out, self.settings = out, settings
+        self.name = settings.name or (read_json(out / FILENAME, "")["name"] if settings.add else out.name)
         try:
             out.parent.mkdir(parents=True, exist_ok=True)
             self._temporary = tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.partial-")
@@ -82,7 +82,7 @@ class Assembly(AbstractContextManager["Assembly"]):
 
     def say(self, what: str) -> None:
         """Tell what is being done, where no end of it is known."""
-        self.wish.progress(what, 0, 0)
+        self.settings.progress(what, 0, 0)
 
     def measure_against(self, checkpoint: Checkpoint, tokenizer: Tokenizer) -> None:
         """Check the tokenizer by the checkpoint's probes; what is added from now on is compared with it.
@@ -105,7 +105,7 @@ class Assembly(AbstractContextManager["Assembly"]):
 
     @functools.cached_property
     def _questions(self) -> tuple[str, list[Any]]:
-        return fidelity.questions(self.wish.questions)
+        return fidelity.questions(self.settings.questions)
 
     @functools.cached_property
     def reference(self) -> fidelity.Reference:
@@ -133,11 +133,11 @@ class Assembly(AbstractContextManager["Assembly"]):
         decoder: Decoder | None,
         measured: Mapping[str, Any] | None = None,
     ) -> None:
-        """Take in the files of a level, by part, and measure it with `decoder`; a poor one goes unless wished for."""
+        """Add the files of a level, by part, and measure it with `decoder`; drop a poor one without `keep_poor`."""
         facts = dict(measured or {})
         if decoder is not None:
             compared = fidelity.compare(self.reference, decoder, tick=self._tick(f"comparing {level}"))
-            if compared.poor and not self.wish.keep_poor:
+            if compared.poor and not self.settings.keep_poor:
                 for path in files.values():
                     path.unlink()
                 self.dropped.append(
@@ -159,8 +159,8 @@ class Assembly(AbstractContextManager["Assembly"]):
 
     def _tick(self, what: str) -> Callable[[int], None]:
         total = len(self._questions[1])
-        self.wish.progress(what, 0, total)
-        return lambda done: self.wish.progress(what, done, total)
+        self.settings.progress(what, 0, total)
+        return lambda done: self.settings.progress(what, done, total)
 
     def finish(self) -> Path:
         """Write the manifest and put the student in its place; returns it.
@@ -169,7 +169,7 @@ class Assembly(AbstractContextManager["Assembly"]):
             InputError: no level is left, or the files belong to another student than is there.
         """
         files, manifest = self._files, self._manifest()
-        if self.wish.add:
+        if self.settings.add:
             old = read_json(self.out / FILENAME, "")
             if self.base and old.get("base") == self.base:
                 # An adapter for another role joins those that are there.

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from dnc_edge.convert.assembly import Assembly, Wish
+from dnc_edge.convert.assembly import Assembly, ConversionSettings
 from dnc_edge.convert.checkpoint import Checkpoint, check_adapter, check_checkpoint, located, open_checkpoint, probes
 from dnc_edge.convert.decoders import GgufDecoder
 from dnc_edge.convert.loads import check_loads
@@ -42,7 +42,7 @@ def gguf(
     levels: Sequence[str],
     adapter: Path | None = None,
     llama_cpp: Path | None = None,
-    wish: Wish | None = None,
+    settings: ConversionSettings | None = None,
 ) -> Assembly:
     """Convert a checkpoint once, quantize it to every level, measure each, and write the student around them.
 
@@ -52,7 +52,7 @@ def gguf(
         levels: see `quantize.LEVELS`.
         adapter: a PEFT LoRA adapter to merge in first.
         llama_cpp: a llama.cpp checkout to convert with.
-        wish: name, what may be replaced, how fidelity is measured.
+        settings: name, what may be replaced, how fidelity is measured.
 
     Returns:
         the finished assembly: `out`, and which levels were left out.
@@ -62,8 +62,8 @@ def gguf(
         UsageError: `out` exists.
         StudentError: the converted tokenizer is not that of training.
     """
-    wish = wish or Wish()
-    with Assembly(out, wish) as assembly:
+    settings = settings or ConversionSettings()
+    with Assembly(out, settings) as assembly:
         opened = open_checkpoint(str(checkpoint), adapter=adapter, scratch=assembly.scratch, progress=assembly.say)
         if opened.encoder_decoder:
             raise InputError(
@@ -134,7 +134,7 @@ def adapter_student(
     *,
     level: str = "q8_0",
     llama_cpp: Path | None = None,
-    wish: Wish | None = None,
+    settings: ConversionSettings | None = None,
 ) -> Assembly:
     """Convert an adapter to a student that names its base by hash, measured over the base's own file.
 
@@ -143,20 +143,20 @@ def adapter_student(
     Args:
         base: a base by name, or its GGUF file.
         adapter: directory of the PEFT adapter.
-        out: the student directory; with `wish.add` the adapter goes into the one that is there.
+        out: the student directory; with `settings.add` the adapter goes into the one that is there.
         level: of `ADAPTER_LEVELS`, of the adapter's matrices.
         llama_cpp: a llama.cpp checkout to convert with.
-        wish: name, what may be replaced, how fidelity is measured.
+        settings: name, what may be replaced, how fidelity is measured.
 
     Raises:
         InputError: the adapter cannot be converted, or the base is none that has a name.
         StudentError: the base reads the prompts otherwise than training did.
         UsageError: `out` exists.
     """
-    wish = wish or Wish()
+    settings = settings or ConversionSettings()
     file = bases.path(base) if base in bases.BASES else Path(base)
     known = bases.known_as(file)
-    with Assembly(out, wish) as assembly:
+    with Assembly(out, settings) as assembly:
         opened = open_checkpoint(str(file), adapter=adapter, scratch=assembly.scratch, progress=assembly.say)
         untrained = open_checkpoint(str(file), scratch=assembly.scratch)
         trained = opened.facts["roles"]

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dnc_edge.convert.assembly import Assembly, Wish
+from dnc_edge.convert.assembly import Assembly, ConversionSettings
 from dnc_edge.convert.checkpoint import Checkpoint, open_checkpoint, read_json
 from dnc_edge.convert.decoders import OnnxDecoder
 from dnc_edge.convert.fuse import fuse, fusible, plain_products, tie
@@ -34,7 +34,7 @@ def onnx(
     *,
     levels: Sequence[str],
     adapter: Path | None = None,
-    wish: Wish | None = None,
+    settings: ConversionSettings | None = None,
 ) -> Assembly:
     """Export a checkpoint once, fuse and quantize it to every level, measure each, and write the student.
 
@@ -44,7 +44,7 @@ def onnx(
         out: the student directory; it appears whole or not at all.
         levels: of fp32, int8 and int4 (weights only, with int8 products).
         adapter: a PEFT LoRA adapter to merge in first.
-        wish: name, what may be replaced, how fidelity is measured.
+        settings: name, what may be replaced, how fidelity is measured.
 
     Returns:
         the finished assembly: `out`, and which levels were left out.
@@ -54,10 +54,10 @@ def onnx(
         UsageError: `out` exists, or a level is unknown.
         ExtraMissing: optimum-onnx is not installed.
     """
-    wish = wish or Wish()
+    settings = settings or ConversionSettings()
     if unknown := [level for level in levels if level not in LEVELS]:
         raise UsageError(f"unknown level {', '.join(unknown)}", hint=f"levels: {', '.join(LEVELS)}")
-    with Assembly(out, wish) as assembly:
+    with Assembly(out, settings) as assembly:
         opened = open_checkpoint(str(checkpoint), adapter=adapter, scratch=assembly.scratch, progress=assembly.say)
         assembly.say("exporting with optimum")
         exported = export(opened, assembly.scratch / "exported")

@@ -78,8 +78,8 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory, data: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def converted(checkpoint: Path) -> Path:
-    from dnc_edge.convert.assembly import Wish
+    from dnc_edge.convert.assembly import ConversionSettings
     from dnc_edge.convert.gguf import gguf
 
-    wish = Wish(questions=2, keep_poor=True)
-    return gguf(checkpoint, checkpoint.parent / "tiny", levels=["f16", "q8_0"], wish=wish).out
+    settings = ConversionSettings(questions=2, keep_poor=True)
+    return gguf(checkpoint, checkpoint.parent / "tiny", levels=["f16", "q8_0"], settings=settings).out

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from dnc_edge.convert import quantize
-from dnc_edge.convert.assembly import Wish
+from dnc_edge.convert.assembly import ConversionSettings
 from dnc_edge.convert.checkpoint import check_checkpoint
 from dnc_edge.convert.decoders import GgufDecoder
 from dnc_edge.convert.gguf import gguf, gguf_adapter
@@ -25,7 +25,7 @@ from dnc_edge.errors import InputError, StudentError, UsageError
 from dnc_edge.students.manifest import table as manifest_table
 from tests.models import random_model
 
-QUICK = Wish(questions=2, keep_poor=True)
+QUICK = ConversionSettings(questions=2, keep_poor=True)
 
 
 def test_a_trained_checkpoint_becomes_a_student_that_answers(converted: Path) -> None:
@@ -69,7 +69,7 @@ def test_a_converter_that_fails_shows_its_last_lines_and_keeps_its_log(checkpoin
     config = json.loads((copy / "config.json").read_text("utf-8"))
     (copy / "config.json").write_text(json.dumps({**config, "architectures": ["NobodyForCausalLM"]}), encoding="utf-8")
     with pytest.raises(InputError, match="converter failed: .*Nobody") as caught:
-        gguf(copy, tmp_path / "out", levels=["q8_0"], wish=QUICK)
+        gguf(copy, tmp_path / "out", levels=["q8_0"], settings=QUICK)
     log = Path(str(caught.value.hint).removeprefix("its whole log is in "))
     assert "Nobody" in log.read_text("utf-8")
     assert not (tmp_path / "out").exists()
@@ -96,7 +96,10 @@ def files_of(student: Path) -> dict[str, Any]:
 
 def test_every_level_says_how_near_it_is_to_what_was_trained(checkpoint: Path, tmp_path: Path) -> None:
     student = gguf(
-        checkpoint, tmp_path / "s", levels=["f32", "q8_0", "q4_k_m"], wish=Wish("s", questions=3, keep_poor=True)
+        checkpoint,
+        tmp_path / "s",
+        levels=["f32", "q8_0", "q4_k_m"],
+        settings=ConversionSettings("s", questions=3, keep_poor=True),
     ).out
     exact, eight, four = (file["measured"]["fidelity"] for file in files_of(student).values())
     assert exact["identical"] == 3 and exact["largest_difference"] < 1e-3 and exact["kl"] < 1e-9
@@ -104,7 +107,12 @@ def test_every_level_says_how_near_it_is_to_what_was_trained(checkpoint: Path, t
     assert (
         files_of(student)["q8_0"]["measured"]["types"]["q8_0"] > files_of(student)["q8_0"]["measured"]["types"]["f32"]
     )
-    onnx(checkpoint, student, levels=["fp32", "int8", "int4"], wish=Wish(questions=3, keep_poor=True, add=True))
+    onnx(
+        checkpoint,
+        student,
+        levels=["fp32", "int8", "int4"],
+        settings=ConversionSettings(questions=3, keep_poor=True, add=True),
+    )
     files = files_of(student)
     assert list(files) == ["f32", "q8_0", "q4_k_m", "fp32", "int8", "int4", ""]
     assert files["fp32"]["measured"]["fused"] and files["fp32"]["measured"]["fidelity"]["identical"] == 3
@@ -114,12 +122,12 @@ def test_every_level_says_how_near_it_is_to_what_was_trained(checkpoint: Path, t
 def test_a_poor_level_is_left_out_unless_it_is_wished_for(tmp_path: Path) -> None:
     """Random weights have no margin: rounding to eight bits changes one token in seven."""
     model = random_model("qwen2", tmp_path / "model", None)
-    made = gguf(model, tmp_path / "s", levels=["f32", "q8_0"], wish=Wish(questions=2))
+    made = gguf(model, tmp_path / "s", levels=["f32", "q8_0"], settings=ConversionSettings(questions=2))
     assert set(files_of(made.out)) == {"f32"} and not list(made.out.glob("*q8_0*"))
     assert "q8_0 was left out" in made.dropped[0] and "--keep-poor" in made.dropped[0]
     with pytest.raises(InputError, match="no level is left"):
-        gguf(model, tmp_path / "none", levels=["q8_0"], wish=Wish(questions=2))
-    kept = gguf(model, tmp_path / "kept", levels=["q8_0"], wish=Wish(questions=2, keep_poor=True))
+        gguf(model, tmp_path / "none", levels=["q8_0"], settings=ConversionSettings(questions=2))
+    kept = gguf(model, tmp_path / "kept", levels=["q8_0"], settings=ConversionSettings(questions=2, keep_poor=True))
     assert files_of(kept.out)["q8_0"]["measured"]["fidelity"]["poor"]
 
 
@@ -130,7 +138,7 @@ def test_a_tensor_that_could_not_get_the_level_s_type_is_named(tmp_path: Path) -
     architecture, sizes = models.ARCHITECTURES["llama"]
     models.ARCHITECTURES["narrow"] = architecture, {**sizes, "intermediate_size": 192}
     model = random_model("narrow", tmp_path / "model", None)
-    student = gguf(model, tmp_path / "s", levels=["q4_k_m"], wish=QUICK).out
+    student = gguf(model, tmp_path / "s", levels=["q4_k_m"], settings=QUICK).out
     measured = files_of(student)["q4_k_m"]["measured"]
     assert measured["fell_back"] == ["blk.0.ffn_down.weight", "blk.1.ffn_down.weight"]
     assert "(2 fell back)" in manifest_table(json.loads((student / "student.json").read_text("utf-8"))["files"])
@@ -165,8 +173,8 @@ def adapter(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_an_adapter_beside_the_base_plans_like_the_merged_model(
     checkpoint: Path, adapter: Path, tmp_path: Path
 ) -> None:
-    merged = gguf(checkpoint, tmp_path / "merged", levels=["f32"], adapter=adapter, wish=QUICK).out
-    base = gguf(checkpoint, tmp_path / "base", levels=["f32"], wish=QUICK).out
+    merged = gguf(checkpoint, tmp_path / "merged", levels=["f32"], adapter=adapter, settings=QUICK).out
+    base = gguf(checkpoint, tmp_path / "base", levels=["f32"], settings=QUICK).out
     lora = gguf_adapter(checkpoint, adapter, tmp_path / "lora.gguf", level="f32")
     assert lora.stat().st_size < 0.1 * (base / "base-f32.gguf").stat().st_size
     with_adapter = GgufDecoder(base / "base-f32.gguf", context=512, exact=True, adapter=lora)
@@ -194,7 +202,7 @@ def test_adapters_that_cannot_be_converted_are_refused_before_any_work(
     def refused(changed: dict[str, Any], complaint: str) -> None:
         save_file(changed, copy / "adapter_model.safetensors")
         with pytest.raises(InputError, match=complaint):
-            gguf(checkpoint, tmp_path / "out", levels=["f16"], adapter=copy, wish=QUICK)
+            gguf(checkpoint, tmp_path / "out", levels=["f16"], adapter=copy, settings=QUICK)
         assert not (tmp_path / "out").exists()
 
     refused(
@@ -206,12 +214,12 @@ def test_adapters_that_cannot_be_converted_are_refused_before_any_work(
     (copy / "adapter_model.safetensors").unlink()
     (copy / "adapter_model.bin").write_bytes(b"\x80\x04")
     with pytest.raises(InputError, match=r"no adapter_model\.safetensors"):
-        gguf(checkpoint, tmp_path / "out", levels=["f16"], adapter=copy, wish=QUICK)
+        gguf(checkpoint, tmp_path / "out", levels=["f16"], adapter=copy, settings=QUICK)
     config = json.loads((copy / "adapter_config.json").read_text("utf-8"))
     (copy / "adapter_model.bin").rename(copy / "adapter_model.safetensors")
     (copy / "adapter_config.json").write_text(json.dumps(config | {"peft_type": "IA3"}), encoding="utf-8")
     with pytest.raises(InputError, match="only LoRA"):
-        gguf(checkpoint, tmp_path / "out", levels=["f16"], adapter=copy, wish=QUICK)
+        gguf(checkpoint, tmp_path / "out", levels=["f16"], adapter=copy, settings=QUICK)
 
 
 def test_quantized_and_damaged_weights_are_refused(checkpoint: Path, tmp_path: Path) -> None:
@@ -232,7 +240,7 @@ def test_a_tokenizer_that_reads_otherwise_than_in_training_is_refused(checkpoint
     (copy / "train.json").write_text(json.dumps(facts), encoding="utf-8")
     for convert, levels in ((gguf, ["f16"]), (onnx, ["fp32"])):
         with pytest.raises(StudentError, match="otherwise than the trained one"):
-            convert(copy, tmp_path / "out", levels=levels, wish=QUICK)
+            convert(copy, tmp_path / "out", levels=levels, settings=QUICK)
         assert not (tmp_path / "out").exists()
 
 
@@ -254,12 +262,12 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(checkpoint: Path, tmp_path: 
 def test_unknown_architectures_and_encoder_decoders_say_what_can_be_converted(tmp_path: Path, data: Path) -> None:
     t5 = random_model("t5", tmp_path / "t5", data)
     with pytest.raises(InputError, match="encoder-decoder") as caught:
-        gguf(t5, tmp_path / "out", levels=["f16"], wish=QUICK)
+        gguf(t5, tmp_path / "out", levels=["f16"], settings=QUICK)
     assert "convert onnx" in str(caught.value.hint)
     with pytest.raises(UsageError, match="unknown level int3"):
-        onnx(t5, tmp_path / "out", levels=["int3"], wish=QUICK)
+        onnx(t5, tmp_path / "out", levels=["int3"], settings=QUICK)
     with pytest.raises(InputError, match="no directory, no GGUF file, and no name of a hub repository"):
-        gguf(tmp_path / "nowhere", tmp_path / "out", levels=["f16"], wish=QUICK)
+        gguf(tmp_path / "nowhere", tmp_path / "out", levels=["f16"], settings=QUICK)
 
 
 @pytest.mark.long
@@ -267,9 +275,9 @@ def test_unknown_architectures_and_encoder_decoders_say_what_can_be_converted(tm
 def test_every_architecture_of_the_table_converts_and_computes_the_same(name: str, tmp_path: Path, data: Path) -> None:
     """docs/convert.md, table of architectures."""
     model = random_model(name, tmp_path / "model", data)
-    wish = Wish(questions=3, keep_poor=True)
-    made = [onnx(model, tmp_path / "onnx", levels=["fp32", "int8"], wish=wish)]
-    made += [gguf(model, tmp_path / "gguf", levels=["f32", "q8_0"], wish=wish)] if name != "t5" else []
+    settings = ConversionSettings(questions=3, keep_poor=True)
+    made = [onnx(model, tmp_path / "onnx", levels=["fp32", "int8"], settings=settings)]
+    made += [gguf(model, tmp_path / "gguf", levels=["f32", "q8_0"], settings=settings)] if name != "t5" else []
     for assembly in made:
         files = list(files_of(assembly.out).values())
         exact = files[0]["measured"]["fidelity"]

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from dnc_edge import files
-from dnc_edge.convert.assembly import Wish
+from dnc_edge.convert.assembly import ConversionSettings
 from dnc_edge.convert.decoders import GgufDecoder, OnnxDecoder, TransformersDecoder
 from dnc_edge.convert.gguf import gguf
 from dnc_edge.convert.onnx import onnx
@@ -30,10 +30,10 @@ QUESTIONS = [f"Tom has {n} eggs and buys {n * 3} more. How many eggs does Tom ha
 @pytest.fixture(scope="module")
 def student(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One student for both engines."""
-    wish = Wish("both", questions=1, keep_poor=True)
-    out = gguf(checkpoint, tmp_path_factory.mktemp("both") / "both", levels=["f32"], wish=wish).out
-    add = Wish(questions=1, keep_poor=True, add=True)
-    return onnx(checkpoint, out, levels=["fp32", "int8"], wish=add).out
+    settings = ConversionSettings("both", questions=1, keep_poor=True)
+    out = gguf(checkpoint, tmp_path_factory.mktemp("both") / "both", levels=["f32"], settings=settings).out
+    add = ConversionSettings(questions=1, keep_poor=True, add=True)
+    return onnx(checkpoint, out, levels=["fp32", "int8"], settings=add).out
 
 
 def plans(opened: Student) -> list[list[int]]:
@@ -104,7 +104,7 @@ def test_refusing_repeats_takes_tokens_back_in_the_cache(student: Path) -> None:
 def test_other_graphs_run_in_the_engine_as_in_a_plain_loop(name: str, tmp_path: Path) -> None:
     """No fused attention: caches that are copied, and an encoder with its decoder."""
     model = random_model(name, tmp_path / "model", None)
-    made = onnx(model, tmp_path / "onnx", levels=["fp32"], wish=Wish(questions=1, keep_poor=True)).out
+    made = onnx(model, tmp_path / "onnx", levels=["fp32"], settings=ConversionSettings(questions=1, keep_poor=True)).out
     described = manifest.load(made)
     files = {part: made / file.file for part, file in described.parts("fp32", "onnxruntime").items()}
     plain = OnnxDecoder(files, start=described.start)

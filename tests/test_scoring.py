@@ -210,14 +210,14 @@ def test_yes_and_no_are_told_apart(answer: str | None, gold: str, hit: bool) -> 
 def test_what_is_kept_of_gold_plans_is_a_share_of_what_they_gain() -> None:
     none = [0.0] * 100
     gold = [1.0] * 60 + [0.0] * 40
-    half = stats.kept([1.0] * 30 + [0.0] * 70, gold, none)
+    half = stats.retained_gain([1.0] * 30 + [0.0] * 70, gold, none)
     assert half.ratio is not None and half.ratio.value == pytest.approx(0.5)
     assert half.ratio.low < 0.5 < half.ratio.high and half.gold_gain.value == pytest.approx(0.6)
     assert half.n_needed is not None and half.n_needed < 100
     # Where gold plans are not known to help there is nothing to keep a share of, only more to ask.
-    unknown = stats.kept(gold, [1.0, *none[1:]], none)
+    unknown = stats.retained_gain(gold, [1.0, *none[1:]], none)
     assert unknown.ratio is None and unknown.n_needed is not None and unknown.n_needed > 100
-    assert stats.kept(none, none, none).n_needed is None
+    assert stats.retained_gain(none, none, none).n_needed is None
 
 
 def test_both_roles_of_a_student_are_measured(data: Path) -> None:

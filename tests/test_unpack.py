@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from tokenizers import Tokenizer
 
-from dnc_edge.convert.assembly import Wish
+from dnc_edge.convert.assembly import ConversionSettings
 from dnc_edge.convert.checkpoint import open_checkpoint
 from dnc_edge.convert.decoders import GgufDecoder, TransformersDecoder
 from dnc_edge.convert.gguf import gguf, gguf_adapter
@@ -22,13 +22,13 @@ from dnc_edge.students.tokenizer import GgufTokenizer
 from dnc_edge.train.demonstrations import Demonstration
 from tests.models import random_model
 
-QUICK = Wish(questions=1, keep_poor=True)
+QUICK = ConversionSettings(questions=1, keep_poor=True)
 
 
 def file_of(name: str, folder: Path, data: Path) -> Path:
     """A small model of an architecture as a GGUF file that llama.cpp's converter wrote."""
     model = random_model(name, folder / name, data)
-    return gguf(model, folder / "student", levels=["f32"], wish=QUICK).out / "student-f32.gguf"
+    return gguf(model, folder / "student", levels=["f32"], settings=QUICK).out / "student-f32.gguf"
 
 
 def write_header(architecture: str, file: Path) -> Path:
@@ -102,7 +102,7 @@ def test_an_adapter_on_a_file_becomes_a_student(llama: Path, tmp_path: Path) -> 
     config = SftConfig(rank=4, epochs=1, batch=4, micro_batch=4, held_out=0, precision="fp32")
     sft(shown, str(llama), tmp_path / "run", config)
     assert (tmp_path / "run" / "runs" / "unpacked" / HEADER).is_file()
-    made = gguf(llama, tmp_path / "trained", levels=["f32"], adapter=tmp_path / "run", wish=QUICK)
+    made = gguf(llama, tmp_path / "trained", levels=["f32"], adapter=tmp_path / "run", settings=QUICK)
     written = read(made.out / "trained-f32.gguf")
     assert (
         written.get_field("tokenizer.ggml.tokens").contents()

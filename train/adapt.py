@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dnc_edge import models
-from dnc_edge.convert.assembly import Wish
+from dnc_edge.convert.assembly import ConversionSettings
 from dnc_edge.convert.gguf import gguf
 from dnc_edge.errors import InputError, UsageError
 from dnc_edge.pipeline import question_id
@@ -88,7 +88,13 @@ def adapt(
     trained = sft(training, source, out / "adapter", config, resume=resume, say=say)
     before, after = _before_and_after(source, out / "adapter", apart, config)
     say("converting")
-    gguf(source, out / "student", levels=list(levels), adapter=out / "adapter", wish=Wish(force=True, keep_poor=True))
+    gguf(
+        source,
+        out / "student",
+        levels=list(levels),
+        adapter=out / "adapter",
+        settings=ConversionSettings(force=True, keep_poor=True),
+    )
     return {
         "screening": dict(report.counts),
         "trained_on": len(training),

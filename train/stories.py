@@ -23,8 +23,8 @@ from dnc_edge.train.words import (
     TIMES,
     VERBS,
     WORDS,
+    number_text,
     plural,
-    shown,
 )
 
 
@@ -71,7 +71,7 @@ class Story:
         subquestion = wordings if isinstance(wordings, str) else self.rng.choice(wordings)
         money = "$" if unit == "$" else ""
         tail = "" if unit in ("$", "") else f" {unit}"
-        working = f"{expression} = {money}<<{expression}={shown(value)}>>{shown(value)}{tail}."
+        working = f"{expression} = {money}<<{expression}={number_text(value)}>>{number_text(value)}{tail}."
         self.steps.append(Step(subquestion, working, value))
         return value
 
@@ -86,7 +86,7 @@ def compare(s: Story) -> None:
     people = [s.person()[0] for _ in range(rng.choice([2, 3, 3, 4]))]
     value: float = 12 * rng.randint(1, 12)
     verb = "has" if has else past
-    facts, values = [f"{people[0]} {verb} {shown(value)} {things}{when}."], [value]
+    facts, values = [f"{people[0]} {verb} {number_text(value)} {things}{when}."], [value]
     for before, who in pairwise(people):
         kind = rng.randrange(4)
         k = rng.randint(2, 5)
@@ -104,7 +104,7 @@ def compare(s: Story) -> None:
             fact, sign, after = f"{PARTS[k]} as many {things} as {before}", "/", value / k
         facts.append(f"{who} {verb} {fact}.")
         asked = f"How many {things} does {who} have?" if has else f"How many {things} did {who} {base}{when}?"
-        value = s.ask(asked, f"{shown(value)}{sign}{k}", after, things)
+        value = s.ask(asked, f"{number_text(value)}{sign}{k}", after, things)
         values.append(value)
     s.sentences.extend(facts if rng.random() < 0.7 else [*facts[1:], f"If {facts[0][:-1]}, "])
     ending = rng.randrange(3)
@@ -112,11 +112,11 @@ def compare(s: Story) -> None:
         they = f"{people[0]} and {people[1]}" if len(people) == 2 else "they"
         joined = rng.choice(["in total", "altogether", "combined"])
         do = f"do {they} have" if has else f"did {they} {base}"
-        s.ask(f"How many {things} {do} {joined}?", "+".join(map(shown, values)), sum(values), things)
+        s.ask(f"How many {things} {do} {joined}?", "+".join(map(number_text, values)), sum(values), things)
     elif ending == 1 and len(s.steps) > 1 and values[0] != values[-1]:
         high, low = (0, -1) if values[0] > values[-1] else (-1, 0)
         do = f"does {people[high]} have" if has else f"did {people[high]} {base}"
-        difference = f"{shown(values[high])}-{shown(values[low])}"
+        difference = f"{number_text(values[high])}-{number_text(values[low])}"
         s.ask(f"How many more {things} {do} than {people[low]}?", difference, values[high] - values[low], things)
 
 
@@ -135,18 +135,23 @@ def shopping(s: Story) -> None:
     total = sums[0]
     if len(sums) > 1:
         asked = (f"How much did {name} spend in total?", f"How much did {name} spend altogether?")
-        total = s.ask(asked, "+".join(map(shown, sums)), sum(sums), "$")
+        total = s.ask(asked, "+".join(map(number_text, sums)), sum(sums), "$")
     ending = rng.randrange(4)
     if ending == 1 or len(s.steps) == 1:
         paid = int(total) + rng.randint(1, 40)
         s.say(f"{she} had ${paid}.", f"{she} paid with ${paid}.", f"If {name} started with ${paid},")
         asked = (f"How much money does {name} have left?", f"How much change did {name} get?")
-        s.ask(asked, f"{paid}-{shown(total)}", paid - total, "$")
+        s.ask(asked, f"{paid}-{number_text(total)}", paid - total, "$")
     elif ending == 2 and total % 5 == 0:
         off = rng.choice([10, 20, 50])
         s.say(f"{she} got a discount of {off}% on everything.", f"The store gave {name} {off}% off.")
-        less = s.ask("How much was the discount?", f"{shown(total)}*{off}/100", total * off / 100, "$")
-        s.ask(f"How much did {name} pay after the discount?", f"{shown(total)}-{shown(less)}", total - less, "$")
+        less = s.ask("How much was the discount?", f"{number_text(total)}*{off}/100", total * off / 100, "$")
+        s.ask(
+            f"How much did {name} pay after the discount?",
+            f"{number_text(total)}-{number_text(less)}",
+            total - less,
+            "$",
+        )
 
 
 def earning(s: Story) -> None:
@@ -165,15 +170,15 @@ def earning(s: Story) -> None:
         given = rng.randint(1, int(number) - 1)
         s.say(f"{she} gives {given} of them away.", f"{she} gives {given} {things} to {rng.choice(FRIENDS)}.")
         asked = f"How many {things} does {name} have left after {many} {unit}s?"
-        s.ask(asked, f"{shown(number)}-{given}", number - given, things)
+        s.ask(asked, f"{number_text(number)}-{given}", number - given, things)
         return
     s.say(f"{she} sells each for ${price}.", f"{she} sells them for ${price} each.")
     asked_money = (f"How much money does {name} make {time}?", f"How much does {name} earn {time}?")
-    money = s.ask(asked_money, f"{shown(number)}*{price}", number * price, "$")
+    money = s.ask(asked_money, f"{number_text(number)}*{price}", number * price, "$")
     if ending == 1:
         cost = rng.randint(1, int(money) - 1)
         s.say(f"the materials cost ${cost}.", f"{she} spends ${cost} on supplies.")
-        s.ask(f"How much profit does {name} make?", f"{shown(money)}-{cost}", money - cost, "$")
+        s.ask(f"How much profit does {name} make?", f"{number_text(money)}-{cost}", money - cost, "$")
 
 
 def remaining(s: Story) -> None:
@@ -181,7 +186,7 @@ def remaining(s: Story) -> None:
     rng, things = s.rng, s.thing()
     name, she, _ = s.person()
     stock: float = rng.randint(4, 30) * 4
-    s.say(f"{name} had {shown(stock)} {things}.", f"{name} starts with {shown(stock)} {things}.")
+    s.say(f"{name} had {number_text(stock)} {things}.", f"{name} starts with {number_text(stock)} {things}.")
     rounds = rng.sample(range(5), k=rng.choice([2, 3]))
     for kind in rounds:
         left = f"How many {things} does {name} have left?", f"How many {things} are left?"
@@ -191,28 +196,30 @@ def remaining(s: Story) -> None:
             other, k = s.person()[0], rng.randint(1, int(stock) - 2)
             s.say(f"{she} gave {k} of them to {other}.", f"{she} gives {k} {things} to {other}.")
             asked = left if last else f"How many {things} does {name} have after giving some to {other}?"
-            stock = s.ask(asked, f"{shown(stock)}-{k}", stock - k, things)
+            stock = s.ask(asked, f"{number_text(stock)}-{k}", stock - k, things)
         elif kind == 1:
             day = rng.choice(DAYS)
             s.say(f"on {day} {she} bought {k} more.", f"then {she} got {k} more {things} on {day}.")
             asked = (
                 f"How many {things} does {name} have now?" if last else f"How many {things} did {name} have on {day}?"
             )
-            stock = s.ask(asked, f"{shown(stock)}+{k}", stock + k, things)
+            stock = s.ask(asked, f"{number_text(stock)}+{k}", stock + k, things)
         elif kind == 2 and stock % 2 == 0:
             s.say(f"{she} lost half of them.", f"{she} then sold half of the {things}.", f"half of the {things} broke.")
             asked = left if last else f"How many {things} remained after half of them were gone?"
-            stock = s.ask(asked, f"{shown(stock)}/2", stock / 2, things)
+            stock = s.ask(asked, f"{number_text(stock)}/2", stock / 2, things)
         elif kind == 3 and stock % 4 == 0:
             s.say(f"{she} used a quarter of the {things}.", f"{she} used 1/4 of the {things} that were left.")
-            part = s.ask(f"How many {things} did {name} use?", f"{shown(stock)}/4", stock / 4, things)
+            part = s.ask(f"How many {things} did {name} use?", f"{number_text(stock)}/4", stock / 4, things)
             asked = left if last else f"How many {things} were left after {name} used some?"
-            stock = s.ask(asked, f"{shown(stock)}-{shown(part)}", stock - part, things)
+            stock = s.ask(asked, f"{number_text(stock)}-{number_text(part)}", stock - part, things)
         else:
             k, each, friends = rng.randint(2, 6), rng.randint(2, 9), rng.choice(FRIENDS)
             s.say(f"{WORDS[k]} {friends} each gave {name} {each} {things}.")
             got = s.ask(f"How many {things} did {name} get from the {friends}?", f"{k}*{each}", k * each, things)
-            stock = s.ask(f"How many {things} does {name} have in total?", f"{shown(stock)}+{got}", stock + got, things)
+            stock = s.ask(
+                f"How many {things} does {name} have in total?", f"{number_text(stock)}+{got}", stock + got, things
+            )
 
 
 def groups(s: Story) -> None:
@@ -233,18 +240,18 @@ def groups(s: Story) -> None:
             f"{bad} of the {things} are broken.", f"{name} throws {bad} of them away.", f"{bad} {things} were damaged."
         )
         asked = (f"How many {things} are left?", f"How many good {things} are there?")
-        total = s.ask(asked, f"{shown(total)}-{bad}", total - bad, things)
+        total = s.ask(asked, f"{number_text(total)}-{bad}", total - bad, things)
     people = next((k for k in range(9, 1, -1) if total % k == 0), 0)
     if people and rng.random() < 0.5:
         friends = rng.choice(FRIENDS)
         s.say(f"{she} shares them equally among {people} {friends}.", f"{people} {friends} share the {things} equally.")
         asked = (f"How many {things} does each of the {friends} get?", f"How many {things} did each get?")
-        s.ask(asked, f"{shown(total)}/{people}", total / people, things)
+        s.ask(asked, f"{number_text(total)}/{people}", total / people, things)
         return
     price = rng.randint(2, 9)
     s.say(f"each of the {things} is sold for ${price}.", f"{name} sells the {things} for ${price} each.")
     asked = (f"How much money does {name} make?", f"How much money did {name} get from selling the {things}?")
-    s.ask(asked, f"{shown(total)}*{price}", total * price, "$")
+    s.ask(asked, f"{number_text(total)}*{price}", total * price, "$")
 
 
 def shares(s: Story) -> None:
@@ -261,20 +268,20 @@ def shares(s: Story) -> None:
     if ending == 0 and divisor:
         s.say(f"{PARTS[divisor]} of the {noun} who {kind} also {other}.")
         asked = f"How many of the {noun} who {kind} also {other}?"
-        second = s.ask(asked, f"{shown(first)}/{divisor}", first / divisor, noun)
+        second = s.ask(asked, f"{number_text(first)}/{divisor}", first / divisor, noun)
         if rng.random() < 0.5:
             asked = f"How many {noun} {kind} but do not {other}?".replace("do not are", "are not")
-            s.ask(asked, f"{shown(first)}-{shown(second)}", first - second, noun)
+            s.ask(asked, f"{number_text(first)}-{number_text(second)}", first - second, noun)
     elif ending == 1:
         asked = f"How many {noun} do not {kind}?".replace("do not are", "are not")
-        rest = s.ask(asked, f"{total}-{shown(first)}", total - first, noun)
+        rest = s.ask(asked, f"{total}-{number_text(first)}", total - first, noun)
         if rest > first:
             asked = f"How many more {noun} do not {kind} than {kind}?".replace("do not are", "are not")
-            s.ask(asked, f"{shown(rest)}-{shown(first)}", rest - first, noun)
+            s.ask(asked, f"{number_text(rest)}-{number_text(first)}", rest - first, noun)
     else:
         price = rng.randint(2, 9)
         s.say(f"each of those pays ${price}.", f"the {noun} who {kind} pay ${price} each.")
-        s.ask(f"How much do the {noun} who {kind} pay in total?", f"{shown(first)}*{price}", first * price, "$")
+        s.ask(f"How much do the {noun} who {kind} pay in total?", f"{number_text(first)}*{price}", first * price, "$")
 
 
 def ages(s: Story) -> None:
@@ -286,14 +293,14 @@ def ages(s: Story) -> None:
     s.say(f"{c} is {d} years older than {a}.", f"{c} is older than {a} by {d} years.")
     s.say(f"{b} is {young} years old.", f"If {b} is {young} years old now,")
     old = s.ask((f"How old is {a}?", f"What is {a}'s age?"), f"{young}*{k}", young * k, "years")
-    oldest = s.ask((f"How old is {c}?", f"What is {c}'s age?"), f"{shown(old)}+{d}", old + d, "years")
+    oldest = s.ask((f"How old is {c}?", f"What is {c}'s age?"), f"{number_text(old)}+{d}", old + d, "years")
     ending = rng.randrange(3)
     if ending == 0:
         later = rng.randint(2, 20)
-        s.ask(f"How old will {c} be in {later} years?", f"{shown(oldest)}+{later}", oldest + later, "years")
+        s.ask(f"How old will {c} be in {later} years?", f"{number_text(oldest)}+{later}", oldest + later, "years")
     elif ending == 1:
         asked = (f"What is the sum of the ages of {a}, {b} and {c}?", "What is the total of their ages?")
-        s.ask(asked, f"{shown(old)}+{young}+{shown(oldest)}", old + young + oldest, "years")
+        s.ask(asked, f"{number_text(old)}+{young}+{number_text(oldest)}", old + young + oldest, "years")
 
 
 def travel(s: Story) -> None:
@@ -313,18 +320,18 @@ def travel(s: Story) -> None:
         asked = (f"How far does {name} {base} {part}?", f"How many {unit} does {name} {base} {part}?")
         legs.append(s.ask(asked, f"{hours}*{speed}", hours * speed, unit))
     asked = (f"How far does {name} {base} in total?", f"How many {unit} does {name} {base} altogether?")
-    total = s.ask(asked, "+".join(map(shown, legs)), sum(legs), unit)
+    total = s.ask(asked, "+".join(map(number_text, legs)), sum(legs), unit)
     ending = rng.randrange(3)
     if ending == 0:
         trip = int(total) + 5 * rng.randint(1, 30)
         s.say(f"the whole trip is {trip} {unit} long.")
-        s.ask(f"How many {unit} are left?", f"{trip}-{shown(total)}", trip - total, unit)
+        s.ask(f"How many {unit} are left?", f"{trip}-{number_text(total)}", trip - total, unit)
     elif ending == 1 and total % 10 == 0:
         s.say(f"the car uses a gallon of gas every 10 {unit}.", f"{name} needs 1 liter of gas for every 10 {unit}.")
-        gas = s.ask(f"How much gas does {name} need?", f"{shown(total)}/10", total / 10)
+        gas = s.ask(f"How much gas does {name} need?", f"{number_text(total)}/10", total / 10)
         price = rng.randint(2, 5)
         s.say(f"gas costs ${price}.")
-        s.ask("How much does the gas cost?", f"{shown(gas)}*{price}", gas * price, "$")
+        s.ask("How much does the gas cost?", f"{number_text(gas)}*{price}", gas * price, "$")
 
 
 def wages(s: Story) -> None:
@@ -345,19 +352,19 @@ def wages(s: Story) -> None:
             hours.append(float(h))
     s.say(f"{she} earns ${pay} an hour.", f"{name} gets ${pay} per hour.", f"{her} pay is ${pay} per hour.")
     asked = (f"How many hours does {name} work in total?", f"How many hours did {name} work altogether?")
-    total = s.ask(asked, "+".join(map(shown, hours)), sum(hours), "hours")
+    total = s.ask(asked, "+".join(map(number_text, hours)), sum(hours), "hours")
     asked = (f"How much does {name} earn?", f"How much money does {name} make?")
-    money = s.ask(asked, f"{shown(total)}*{pay}", total * pay, "$")
+    money = s.ask(asked, f"{number_text(total)}*{pay}", total * pay, "$")
     ending = rng.randrange(3)
     if ending == 0:
         extra = rng.randint(10, 90)
         s.say(f"{she} also got a bonus of ${extra}.")
-        s.ask(f"How much does {name} earn with the bonus?", f"{shown(money)}+{extra}", money + extra, "$")
+        s.ask(f"How much does {name} earn with the bonus?", f"{number_text(money)}+{extra}", money + extra, "$")
     elif ending == 1:
         goal = int(money) + rng.randint(5, 200)
         s.say(f"{name} wants to buy a bicycle that costs ${goal}.", f"{she} is saving for a ${goal} phone.")
         asked = (f"How much more money does {name} need?", f"How much more does {she} need to save?")
-        s.ask(asked, f"{goal}-{shown(money)}", goal - money, "$")
+        s.ask(asked, f"{goal}-{number_text(money)}", goal - money, "$")
 
 
 def days(s: Story) -> None:
@@ -369,29 +376,32 @@ def days(s: Story) -> None:
     first = rng.randrange(len(names) - 3)
     when = [f"{word} {day}" for day in names[first : first + rng.choice([2, 3, 3])]]
     value: float = 2 * rng.randint(3, 40)
-    s.say(f"{name} {past} {shown(value)} {things} {when[0]}.", f"{when[0]}, {name} {past} {shown(value)} {things}.")
+    s.say(
+        f"{name} {past} {number_text(value)} {things} {when[0]}.",
+        f"{when[0]}, {name} {past} {number_text(value)} {things}.",
+    )
     values = [value]
     for before, day in pairwise(when):
         asked = f"How many {things} did {name} {base} {day}?"
         if rng.random() < 0.5:
             k = rng.randint(2, 4)
             s.say(f"{day}, {she} {past} {TIMES[k]} as many as {before}.", f"{she} {past} {TIMES[k]} that number {day}.")
-            value = s.ask(asked, f"{shown(value)}*{k}", value * k, things)
+            value = s.ask(asked, f"{number_text(value)}*{k}", value * k, things)
         else:
             k = rng.randint(2, 20)
             s.say(
                 f"{day}, {she} {past} {k} more than {before}.", f"{she} {past} {k} more {things} {day} than {before}."
             )
-            value = s.ask(asked, f"{shown(value)}+{k}", value + k, things)
+            value = s.ask(asked, f"{number_text(value)}+{k}", value + k, things)
         values.append(value)
     did = f"How many {things} did {name} {base}"
     span = f"over the {WORDS[len(when)]} {'days' if names is DAYS else 'months'}"
     asked_all = (f"{did} in total?", f"{did} altogether?", f"{did} {span}?")
-    total = s.ask(asked_all, "+".join(map(shown, values)), sum(values), things)
+    total = s.ask(asked_all, "+".join(map(number_text, values)), sum(values), things)
     if rng.random() < 0.3:
         price = rng.randint(2, 9)
         s.say(f"each costs ${price}.", f"{she} got ${price} for each of the {things}.")
-        s.ask(f"How much are all the {things} worth?", f"{shown(total)}*{price}", total * price, "$")
+        s.ask(f"How much are all the {things} worth?", f"{number_text(total)}*{price}", total * price, "$")
 
 
 def one_step(s: Story) -> None:

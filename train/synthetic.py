@@ -12,7 +12,7 @@ from random import Random
 from dnc_edge.prompts import FINAL_ANSWER, numbered
 from dnc_edge.train.demonstrations import Demonstration
 from dnc_edge.train.stories import BUILDERS, Story
-from dnc_edge.train.words import shown
+from dnc_edge.train.words import number_text
 
 
 def problems(seed: int) -> Iterator[Demonstration]:
@@ -26,7 +26,7 @@ def problems(seed: int) -> Iterator[Demonstration]:
         if not asked or len(set(asked)) < len(asked):
             continue
         number += 1
-        value = shown(story.steps[-1].value)
+        value = number_text(story.steps[-1].value)
         text = " ".join([*story.sentences, asked[-1]]).replace(",  ", ", ")
         # After "If Tom has 3, " the question goes on in lower case.
         text = text.replace(", How", ", how").replace(", What", ", what")

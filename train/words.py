@@ -39,6 +39,7 @@ PARTS = {2: "half", 3: "a third", 4: "a quarter", 5: "a fifth"}
 
 
 def plural(thing: str) -> str:
+    """Return the plural of one of `THINGS` or `CONTAINERS`."""
     if thing in ("fish", "sheep"):
         return thing
     if thing.endswith(("s", "x", "ch", "sh")):
@@ -46,5 +47,6 @@ def plural(thing: str) -> str:
     return thing[:-1] + "ves" if thing.endswith("lf") else thing + "s"
 
 
-def shown(value: float) -> str:
+def number_text(value: float) -> str:
+    """Return a number as people write it: `3`, `2.5`, at most two decimal places."""
     return str(int(value)) if value == int(value) else f"{value:.2f}".rstrip("0")

@@ -68,7 +68,7 @@ def gguf(
       dnc-edge convert gguf runs/sft --base smollm2-135m --adapter-only -o students/mine
     """
     require("torch", "transformers", extra="train")
-    from dnc_edge.convert.assembly import Wish
+    from dnc_edge.convert.assembly import ConversionSettings
     from dnc_edge.convert.gguf import adapter_student, gguf_adapter
     from dnc_edge.convert.gguf import gguf as convert_gguf
     from dnc_edge.convert.quantize import parse_levels
@@ -82,14 +82,16 @@ def gguf(
             output.print_text(f"wrote {made}")
             return
         with output.bars() as progress:
-            wish = Wish(name, force, add, questions, keep_poor, progress)
-            student = adapter_student(checkpoint, adapter, out, level=levels or "q8_0", llama_cpp=llama_cpp, wish=wish)
+            settings = ConversionSettings(name, force, add, questions, keep_poor, progress)
+            student = adapter_student(
+                checkpoint, adapter, out, level=levels or "q8_0", llama_cpp=llama_cpp, settings=settings
+            )
         _report(student, json)
         return
     wanted = parse_levels(levels or "f16,q8_0")
     with output.bars() as progress:
-        wish = Wish(name, force, add, questions, keep_poor, progress)
-        student = convert_gguf(checkpoint, out, levels=wanted, adapter=adapter, llama_cpp=llama_cpp, wish=wish)
+        settings = ConversionSettings(name, force, add, questions, keep_poor, progress)
+        student = convert_gguf(checkpoint, out, levels=wanted, adapter=adapter, llama_cpp=llama_cpp, settings=settings)
     _report(student, json)
 
 
@@ -117,7 +119,7 @@ def onnx(
     """
     require("torch", "transformers", extra="train")
     require("optimum.exporters.onnx", "onnx", "onnx_ir", extra="onnx-export")
-    from dnc_edge.convert.assembly import Wish
+    from dnc_edge.convert.assembly import ConversionSettings
     from dnc_edge.convert.onnx import LEVELS
     from dnc_edge.convert.onnx import onnx as convert_onnx
     from dnc_edge.convert.quantize import parse_levels
@@ -125,8 +127,8 @@ def onnx(
     checkpoint, adapter = _trained_on(base, checkpoint, adapter)
     wanted = parse_levels(levels, known=LEVELS)
     with output.bars() as progress:
-        wish = Wish(name, force, add, questions, keep_poor, progress)
-        made = convert_onnx(checkpoint, out, levels=wanted, adapter=adapter, wish=wish)
+        settings = ConversionSettings(name, force, add, questions, keep_poor, progress)
+        made = convert_onnx(checkpoint, out, levels=wanted, adapter=adapter, settings=settings)
     _report(made, json)
 
 

@@ -23,7 +23,12 @@ class Estimate:
 
 
 def wilson(successes: int, n: int, z: float = 1.959964) -> Estimate:
-    """Wilson's score interval of a share (Wilson 1927); n = 0 is all ignorance, [0, 1]."""
+    """Return a share with Wilson's score interval (Wilson 1927); n = 0 gives NaN and [0, 1].
+
+    Args:
+        successes: 0 to `n`.
+        z: quantile of the normal distribution; the default is that of 95 %.
+    """
     if n == 0:
         return Estimate(math.nan, 0.0, 1.0, 0)
     share = successes / n
@@ -33,7 +38,10 @@ def wilson(successes: int, n: int, z: float = 1.959964) -> Estimate:
 
 
 def bootstrap(values: Sequence[float], *, resamples: int = 2000, seed: int = 0) -> Estimate:
-    """Percentile bootstrap of a mean (Efron and Tibshirani 1993, chapter 13)."""
+    """Return a mean with its 95 % percentile bootstrap interval (Efron and Tibshirani 1993, chapter 13).
+
+    The same seed gives the same interval; no values give NaN.
+    """
     sample = np.asarray(values, dtype=float)
     if sample.size == 0:
         return Estimate(math.nan, math.nan, math.nan, 0)
@@ -44,18 +52,20 @@ def bootstrap(values: Sequence[float], *, resamples: int = 2000, seed: int = 0) 
 
 
 def mean(values: Sequence[float]) -> Estimate:
-    """A mean with its interval: Wilson's where all values are 0 or 1, else the bootstrap."""
+    """Return a mean with its interval: Wilson's if all values are 0 or 1, else the bootstrap."""
     if set(values) <= {0.0, 1.0}:
         return wilson(int(sum(values)), len(values))
     return bootstrap(values)
 
 
 @dataclass(frozen=True)
-class Kept:
-    """What a decomposer keeps of gold plans through one solver.
+class RetainedGain:
+    """The share of gold plans' gain in accuracy that a decomposer's plans reach through the same solver.
 
-    `ratio` is None where gold plans are not known to help; `n_needed` is how many questions would bring the interval
-    of what they gain down to half of it.
+    Attributes:
+        gain, gold_gain: accuracy with the decomposer's plans, and with gold plans, less that without plans.
+        ratio: gain / gold_gain; None if the interval of `gold_gain` reaches down to 0.
+        n_needed: questions at which the half-width of that interval would be half of `gold_gain`; None if it is 0.
     """
 
     gain: Estimate
@@ -64,15 +74,19 @@ class Kept:
     n_needed: int | None
 
 
-def kept(
+def retained_gain(
     plans: Sequence[float],
     gold: Sequence[float],
     none: Sequence[float],
     *,
     resamples: int = 2000,
     seed: int = 0,
-) -> Kept:
-    """(accuracy with its plans - with none) / (with gold plans - with none), on the same questions in the same order.
+) -> RetainedGain:
+    """Compute (accuracy with its plans - with none) / (with gold plans - with none), with a bootstrap interval.
+
+    Args:
+        plans, gold, none: the score of every question, in the same order in all three.
+        resamples, seed: of the bootstrap.
 
     Raises:
         ValueError: the three differ in length.
@@ -81,17 +95,19 @@ def kept(
     half = (gold_gain.high - gold_gain.low) / 2
     needed = math.ceil(gold_gain.n * (2 * half / gold_gain.value) ** 2) if gold_gain.value else None
     if gold_gain.low <= 0:
-        return Kept(gain, gold_gain, None, needed)
+        return RetainedGain(gain, gold_gain, None, needed)
     ours, best = (np.asarray(values, float) - np.asarray(none, float) for values in (plans, gold))
     rng = np.random.default_rng(seed)
     drawn = (rng.integers(0, ours.size, ours.size) for _ in range(resamples))
     ratios = [ours[rows].sum() / best[rows].sum() for rows in drawn if best[rows].sum()]
     low, high = np.quantile(ratios, [0.025, 0.975])
-    return Kept(gain, gold_gain, Estimate(float(ours.sum() / best.sum()), float(low), float(high), gain.n), needed)
+    return RetainedGain(
+        gain, gold_gain, Estimate(float(ours.sum() / best.sum()), float(low), float(high), gain.n), needed
+    )
 
 
 def paired(first: Sequence[float], second: Sequence[float], *, resamples: int = 2000, seed: int = 0) -> Estimate:
-    """Bootstrap of the mean difference first - second on the same questions, in the same order.
+    """Return the mean difference first - second with its bootstrap interval, question by question in the same order.
 
     Raises:
         ValueError: the two differ in length.
