@@ -53,13 +53,16 @@ def unpack(file: Path, target: Path, progress: Callable[[str], None] = lambda _:
     import torch
     from transformers import AutoModelForCausalLM
 
+    # transformers does not read this of Qwen3 files, and takes 128.
+    length = reader.fields.get("qwen3.attention.key_length")
+    shape = {"head_dim": int(length.contents())} if length else {}
     partial = target.with_name(f".{target.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     try:
         # Dequantizing draws a bar of its own.
         with contextlib.redirect_stderr(io.StringIO()):
             model = AutoModelForCausalLM.from_pretrained(
-                file.parent, gguf_file=file.name, dtype=torch.float32, local_files_only=True
+                file.parent, gguf_file=file.name, dtype=torch.float32, local_files_only=True, **shape
             )
     except Exception as error:  # transformers raises whatever its parsers do
         raise InputError(f"transformers cannot read {file} ({error})", hint="copy or download it again") from error
