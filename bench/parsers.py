@@ -34,7 +34,7 @@ def _chatgpt_plans() -> Iterator[tuple[str, bool]]:
 def _chatgpt_answers() -> Iterator[tuple[str, bool]]:
     for number, reply in enumerate(files.read_json("gsm8k_ai_subq/test_chat.jsonl"), start=1):
         text, asked = reply["answers"][0], parse.plan(reply["questions"][0]).subquestions
-        answer = parse.final_answer(text)
+        answer = parse.scored_answer(text)
         understood = parse.number(answer or "") is not None and len(parse.subanswers(text)) == len(asked)
         yield f"test_chat:{number}", understood
 
@@ -42,7 +42,7 @@ def _chatgpt_answers() -> Iterator[tuple[str, bool]]:
 def _svamp_rationales() -> Iterator[tuple[str, bool]]:
     replies = files.read_json("distilling_step_by_step/svamp/llm/test_CoT_0.json")
     for number, reply in enumerate(replies, start=1):
-        answer = parse.final_answer(reply) or ""
+        answer = parse.scored_answer(reply) or ""
         try:
             evaluate(answer)
             yield f"svamp/test_CoT_0:{number}", "Q:" not in parse.own_part(reply)
@@ -54,7 +54,7 @@ def _commonsense_rationales() -> Iterator[tuple[str, bool]]:
     rows = list(files.read_jsonl("distilling_step_by_step/cqa/cqa_test.json"))
     replies = files.read_json("distilling_step_by_step/cqa/llm/test_CoT_0.json")
     for number, (reply, row) in enumerate(zip(replies, rows, strict=False), start=1):
-        answer = (parse.final_answer(reply) or "").lower()
+        answer = (parse.scored_answer(reply) or "").lower()
         yield f"cqa/test_CoT_0:{number}", any(choice.lower() in answer for choice in row["choices"])
 
 

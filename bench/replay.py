@@ -95,14 +95,18 @@ def _recorded(line: bytes, number: int, where: str) -> Recorded:
         question = row.get("problem") or row["question"]
         if "schema" in row:
             # Our own record: a failed one is there, and wrong.
-            return Recorded(number, question, None if row["error"] else row["answer"])
+            return Recorded(number, question, None if row["error"] else _read(row.get("text")) or row["answer"])
         reply = row["answers"]
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(
             f"{where}: no recorded reply ({error})", hint="a line has problem and answers, or is a dnc-edge record"
         ) from error
     reply = reply[0] if isinstance(reply, list) else reply
-    return Recorded(number, question, parse.final_answer(reply))
+    return Recorded(number, question, _read(reply))
+
+
+def _read(reply: str | None) -> str | None:
+    return parse.scored_answer(reply) if reply else None
 
 
 def _letters(text: str) -> str:

@@ -8,6 +8,7 @@ from dnc_edge.batch.records import records
 from dnc_edge.bench.results import Solved, Totals
 from dnc_edge.edge import Edge
 from dnc_edge.tasks import Task, stats
+from dnc_edge.tasks.problem import short_answer
 from dnc_edge.types import Question, Record, Usage
 
 STAGES = ("decompose", "solve")
@@ -38,8 +39,7 @@ def solved(task: Task, edge: Edge, *, jobs: int = 8, tick: Callable[[int], None]
         tick(len(made))
     answered = [made[id] for id in problems]
     scores = [
-        task.scores(None if record.error else record.answer, problem)
-        for record, problem in zip(answered, problems.values(), strict=True)
+        task.scores(short_answer(record), problem) for record, problem in zip(answered, problems.values(), strict=True)
     ]
     failed = [record for record in answered if record.error]
     return Solved(

@@ -12,9 +12,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-VERSION = "1"
+VERSION = "2"
 
-Kind = Literal["problem", "passage", "fact"]
+Kind = Literal["problem", "passage", "fact", "open"]
 Message = dict[str, str]
 
 NO_DECOMPOSITION = "No decomposition"
@@ -25,11 +25,14 @@ _PLAN_HINT: dict[Kind, str] = {
     "problem": "Ask for the quantities that must be worked out on the way, each with its own words and units.",
     "passage": "Ask only for what the passage can tell, in its words, then for what must be counted or compared.",
     "fact": "Ask for one fact at a time, naming who or what it is about, then for the comparison or conclusion.",
+    "open": "Most requests of this kind need none: ask only for what must be known before it can be met.",
 }
+# What is open has no answer of a certain form.
 _SOLVE_HINT: dict[Kind, str] = {
     "problem": "The final answer is a number.",
     "passage": "Take every fact from the passage. The final answer is a few words or a number.",
     "fact": "The final answer is a name, a date, or yes or no.",
+    "open": "",
 }
 
 # A student's chat template tells its roles apart by the first word of the instructions that follow.
@@ -53,6 +56,14 @@ _SOLVE_DIRECT = (
     'Solve the question without showing any work. {hint} Write one line: "' + FINAL_ANSWER + ' " and the final '
     "answer alone."
 )
+# A how-to, a text, code or an opinion is no answer that fits on a last line.
+_FORM = "Reply in the language of the question and in the form that it asks for; if it is unclear, say what is missing."
+_SOLVE_OPEN = (
+    "Solve what is asked. If numbered sub-questions follow it, answer them first, one at a time, in order, each on a "
+    f"line of its own that begins with its number; #1, #2 and so on stand for the answers of earlier ones. {_FORM}"
+)
+_SOLVE_OPEN_DIRECT = f"Solve what is asked, without introduction or explanations that are not asked for. {_FORM}"
+_CONCLUDE_OPEN = f"Solve what is asked with the help of the answered sub-questions that follow it. {_FORM}"
 _STEP = "Solve the last sub-question only, with the help of the answers before it. Reply with its answer in one line."
 _CONCLUDE = (
     "Solve the question with the help of the answered sub-questions that follow it. {hint} End with a last line "
@@ -109,14 +120,79 @@ EXAMPLES: dict[Kind, tuple[Example, ...]] = {
             "1. Chile\n2. Santiago\nThe answer is: Santiago",
         ),
     ),
+    "open": (
+        Example(
+            "How do I get candle wax off a wooden table?",
+            (),
+            "Let the wax harden, with ice in a bag if need be. Lift it with a plastic card, then rub the rest away "
+            "with a warm, damp cloth.",
+        ),
+        Example(
+            "Write a short note to thank a neighbour for watering my plants.",
+            (),
+            "Dear Jo,\n\nall the plants are alive, and the basil has doubled. Thank you for your care!\n\nWarmly,\nSam",
+        ),
+    ),
 }  # fmt: skip
 
 
+# Requests that are open whatever numbers they hold, by how they begin.
+_REQUEST = re.compile(
+    r"""^\W*
+    (?: please\s+ | (?:can|could|would|will)\s+you\s+(?:please\s+)? | help\s+me\s+(?:to\s+)?
+      | (?:i\s+)?(?:need|want)\s+(?:you\s+to\s+|an?\s+(?=\w+\s+\w+\s+for\b)) )?
+    (?: (?:re)?write | draft | compose | translate | summari[sz]e | explain | describe | define | plan | outline
+      | design | implement | program | code | refactor | debug | suggest | recommend | brainstorm
+      | come\s+up\s+with | set\s+up
+      | create | invent | paraphrase | proofread | improve | discuss | regex | bash | sql
+      | (?:an?\s+)?(?:catchy|short|funny)
+      | give\s+me\s+(?:an?|some)\s+(?:recipe|idea|tip|advice|example|overview)
+      | how\s+(?:to|(?:do|can|could|should|would)\s+(?:i|you|we|one|people))\b(?!.*\bhow\s+(?:many|much)\b)
+      | why | hi | hello | hey | good\s+(?:morning|afternoon|evening|night) | thanks | thank\s+you | lol | bye
+      | ok(?:ay)? | go\s+on | continue | (?:what|how)\s+about | (?:who|how|what)\s+are\s+you | no,?\s+i )\b""",
+    re.IGNORECASE | re.VERBOSE | re.DOTALL,
+)
+# Explanations, opinions and references to what nobody has said, if there is nothing to count.
+_LOOSE = re.compile(
+    r"""\b(?: best\s+way | do\s+you\s+(?:think|like|prefer) | your\s+(?:opinion|view|favou?rite) | should\s+(?:i|we)
+      | is\s+it\s+(?:better|worth) | worth\s+it | would\s.+\slook\s+like | more\s+beautiful | (?:does|do)\s.+\smean
+      | (?:is|are)\s+meant\s+by | (?:of|about|to|with)\s+(?:them|these|those|this|that|it)\b(?=\W*\w*\W*\w*\W*$)
+      | python | javascript | java\s+(?:code|class|method) | one[\s-]liner )\b
+    | ^\W*(?:why|how\s+(?:do|does))\b | ^\W*what(?:'s|\s+is|\s+are)\s+(?!the\b)[a-z-]+(?:\s+[a-z-]+)?\s*\?*\s*$
+    | ^\W*(?:what|why|where|when|how|who)\s+\w+\s+(?:he|she|they|it)\s+(?:\w+\s*){1,3}\W*$""",
+    re.IGNORECASE | re.VERBOSE,
+)
+_QUANTITY = re.compile(r"\d|\bhow (?:many|much)\b", re.IGNORECASE)
+# Words that an English question can hardly do without, none of them common in another language.
+_ENGLISH = frozenset(
+    "the of is are were has have had does did do what what's whats which who whos who's whose when where how why many "
+    "much and or for with from to than that this by my you your it its his her their be been can could would will at "
+    "if name list "
+    "each should were after before more most there".split()
+)
+
+_ENGLISH_FORM = re.compile(r"[a-z]['’]s\b|\bin an?\b")
+
+
 def kind_of(question: str, context: str | None) -> Kind:
-    """What a question looks like: over a passage, with quantities to work with, or of fact."""
+    """What a question looks like: over a passage, open, with quantities to work with, or of fact.
+
+    Open is what no name, number, date, yes or no can answer (a how-to, code, a text, an opinion, a translation, small
+    talk), and what these rules cannot read, for it is not in English.
+    """
     if context is not None:
         return "passage"
-    return "problem" if re.search(r"\d|\bhow (?:many|much)\b", question, re.IGNORECASE) else "fact"
+    if _REQUEST.match(question) or _foreign(question):
+        return "open"
+    if _QUANTITY.search(question):
+        return "problem"
+    return "open" if _LOOSE.search(question) else "fact"
+
+
+def _foreign(question: str) -> bool:
+    """Whether a text of some words holds none that are English."""
+    words = re.findall(r"[^\W\d_]+(?:['’][^\W\d_]+)?", question.lower())
+    return len(words) >= 4 and _ENGLISH.isdisjoint(words) and not _ENGLISH_FORM.search(question)
 
 
 def user_message(question: str, context: str | None = None, subquestions: Sequence[str] = ()) -> str:
@@ -157,7 +233,9 @@ def decompose(question: str, context: str | None, *, cap: int, shots: int = 0) -
     kind = kind_of(question, context)
     messages = [_system(_DECOMPOSE.format(hint=_PLAN_HINT[kind], cap=cap))]
     for example in EXAMPLES[kind][:shots]:
-        messages += _exchange(user_message(example.question, example.context), "\n".join(example.plan))
+        messages += _exchange(
+            user_message(example.question, example.context), "\n".join(example.plan) or NO_DECOMPOSITION
+        )
     return [*messages, _user(user_message(question, context))]
 
 
@@ -172,11 +250,15 @@ def solve(
 ) -> list[Message]:
     """Ask for an answer, through the sub-questions if there are any; `direct` asks for the answer alone."""
     kind = kind_of(question, context)
-    instruction = _SOLVE_DIRECT if direct and not subquestions else _SOLVE
+    alone = direct and not subquestions
+    if kind == "open":
+        instruction = _SOLVE_OPEN_DIRECT if alone else _SOLVE_OPEN
+    else:
+        instruction = _SOLVE_DIRECT if alone else _SOLVE
     messages = [_system(instruction.format(hint=_SOLVE_HINT[kind]))]
     for example in EXAMPLES[kind][:shots]:
         answer = example.solution
-        if not subquestions:
+        if example.plan and not subquestions:
             lines = [line.split(". ", 1)[-1] for line in answer.split("\n")]
             answer = lines[-1] if direct else "\n".join(lines)
         messages += _exchange(
@@ -192,8 +274,9 @@ def step(question: str, context: str | None, history: Sequence[tuple[str, str]],
 
 def conclude(question: str, context: str | None, history: Sequence[tuple[str, str]]) -> list[Message]:
     """Ask for the answer of the question once its sub-questions are answered."""
-    hint = _SOLVE_HINT[kind_of(question, context)]
-    return [_system(_CONCLUDE.format(hint=hint)), _user(turn_message(question, context, history))]
+    kind = kind_of(question, context)
+    instruction = _CONCLUDE_OPEN if kind == "open" else _CONCLUDE.format(hint=_SOLVE_HINT[kind])
+    return [_system(instruction), _user(turn_message(question, context, history))]
 
 
 def _system(text: str) -> Message:

@@ -225,6 +225,6 @@ from dnc_edge import parse
     ],
 )  # fmt: skip
 def test_the_answer_of_a_reply_and_its_number(reply: str, answer: str | None, value: float | None) -> None:
-    found = parse.final_answer(reply)
+    found = parse.scored_answer(reply)
     assert found == answer
     assert parse.number(found or "") == (None if value is None else pytest.approx(value))

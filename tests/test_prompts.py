@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from dnc_edge import parse, prompts
+from dnc_edge.tasks import everyday
 
 HISTORY = [("Who composed The Magic Flute?", "Mozart")]
 
@@ -16,10 +17,48 @@ HISTORY = [("Who composed The Magic Flute?", "Mozart")]
         ("How much is a dozen pens at a dollar each?", None, "problem"),
         ("Did Mozart meet Bell?", None, "fact"),
         ("Who won?", "The Otters won.", "passage"),
+        ("Summarise it in 3 lines.", "The Otters won.", "passage"),
+        ("How do I sharpen 2 kitchen knives?", None, "open"),
+        ("Write a haiku about rain.", None, "open"),
+        ("Should I learn the piano or the cello?", None, "open"),
+        ("Wer hat die Glühbirne erfunden?", None, "open"),
+        ("Which of those is older?", None, "open"),
+        ("hello again", None, "open"),
+        ("Was Galileo older than Kepler?", None, "fact"),
+        ("What is the longest bone of the body?", None, "fact"),
+        ("9 miles in kilometres?", None, "problem"),
+        ("", None, "fact"),
     ],
 )
 def test_the_kind_of_a_question_is_seen_from_it(question: str, context: str | None, kind: prompts.Kind) -> None:
     assert prompts.kind_of(question, context) == kind
+
+
+def test_the_kinds_agree_with_people_on_which_everyday_questions_are_open() -> None:
+    open_ones = {
+        "how-to", "coding", "writing", "opinion and advice", "trip or project plan", "explanation", "translation",
+        "unclear reference", "other language", "small talk",
+    }  # fmt: skip
+    problems = everyday.load("dev")
+    agree = [
+        (prompts.kind_of(problem.question, problem.context) == "open") == (problem.kind in open_ones)
+        for problem in problems
+    ]
+    assert sum(agree) >= 0.95 * len(problems)
+
+
+@pytest.mark.parametrize("direct", [False, True])
+@pytest.mark.parametrize("plan", [(), ("Which bulbs grow in shade?",)])
+def test_open_questions_are_asked_for_no_form_and_no_final_line(direct: bool, plan: tuple[str, ...]) -> None:
+    question = "How do I plant bulbs?"
+    asked = [prompts.solve(question, None, plan, direct=direct), prompts.conclude(question, None, HISTORY)]
+    for messages in asked:
+        instruction = messages[0]["content"]
+        assert instruction.startswith("Solve ")
+        assert prompts.FINAL_ANSWER not in instruction and "a name, a date" not in instruction
+    shown = prompts.solve(question, None, plan, direct=direct, shots=2)
+    assert all(prompts.FINAL_ANSWER not in message["content"] for message in shown)
+    assert prompts.decompose(question, None, cap=3, shots=1)[2]["content"] == prompts.NO_DECOMPOSITION
 
 
 def test_a_request_is_passage_question_and_numbered_sub_questions() -> None:
@@ -38,13 +77,13 @@ def test_direct_asks_for_the_answer_alone_only_where_there_is_no_plan() -> None:
     assert "one at a time" in prompts.solve("Q?", None, ["A?"], direct=True)[0]["content"]
 
 
-@pytest.mark.parametrize("kind", ["problem", "passage", "fact"])
+@pytest.mark.parametrize("kind", ["problem", "passage", "fact", "open"])
 def test_examples_say_what_the_parsers_read(kind: prompts.Kind) -> None:
     for example in prompts.EXAMPLES[kind]:
         assert prompts.kind_of(example.question, example.context) == kind
-        assert parse.plan("\n".join(example.plan)) == parse.ParsedPlan(example.plan, 0)
+        assert parse.plan("\n".join(example.plan) or prompts.NO_DECOMPOSITION) == parse.ParsedPlan(example.plan, 0)
         assert len(parse.subanswers(example.solution)) == len(example.plan)
-        assert parse.final_answer(example.solution)
+        assert (parse.final_answer(example.solution) is None) == (kind == "open")
 
 
 @pytest.mark.parametrize("shots", [0, 1, 2])

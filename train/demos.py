@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from dnc_edge.errors import InputError
 from dnc_edge.models import shown
 from dnc_edge.prompts import FINAL_ANSWER, numbered
+from dnc_edge.tasks.problem import short_answer
 from dnc_edge.train.demonstrations import SAMPLE, Demonstration, write
 from dnc_edge.train.sampling import sampled
 from dnc_edge.types import Record
@@ -67,9 +68,9 @@ def demos(
 def demonstration(record: Record, question: Demonstration, teacher: str, sample: int) -> Demonstration:
     """What a record shows: its plan, and its solution in the numbered form that students learn."""
     solution = None
-    if record.answer is not None:
+    if (answer := short_answer(record)) is not None:
         steps = numbered(record.subanswers) if record.subanswers else (record.text or "").split(FINAL_ANSWER)[0].strip()
-        solution = "\n".join(part for part in (steps, f"{FINAL_ANSWER} {record.answer}") if part)
+        solution = "\n".join(part for part in (steps, f"{FINAL_ANSWER} {answer}") if part)
     return replace(
         question,
         id=question.id if sample == 1 else f"{question.id}{SAMPLE}{sample}",

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from dnc_edge import files
 from dnc_edge.errors import InputError
 from dnc_edge.tasks.own import same_answer
+from dnc_edge.tasks.problem import short_answer
 from dnc_edge.train.demonstrations import Demonstration, half
 from dnc_edge.train.sampling import sampled
 
@@ -80,7 +81,7 @@ def feedback(
         part = out.with_name(f"{out.stem}.solver-{number + 1}.jsonl")
         settings: dict[str, Any] = {"student": student, "solver": solver, "temperature": temperature}
         for _, record in sampled(asked, part, settings, samples=samples, run=run, jobs=jobs, tell=tell):
-            solved = same_answer(record.answer, gold[record.id].answer or "")
+            solved = same_answer(short_answer(record), gold[record.id].answer or "")
             plan = record.subquestions or ()
             tried.append(Tried(record.id, record.question, record.context, plan, record.plan_logprob or 0.0, solved))
     return tried

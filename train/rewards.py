@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from dnc_edge.errors import DncError
 from dnc_edge.tasks.own import same_answer
+from dnc_edge.tasks.problem import short_answer
 from dnc_edge.train.demonstrations import half
 from dnc_edge.train.prefer import Reward
 from dnc_edge.types import Question
@@ -35,6 +36,6 @@ def solver_reward(solvers: Sequence[str], run: PaidRun, replies: Path) -> Genera
                 if error.fatal:
                     raise
                 return 0.0
-            return float(same_answer(record.answer, gold))
+            return float(same_answer(short_answer(record), gold))
 
         yield reward

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from dnc_edge.errors import InputError
-from dnc_edge.parse import final_answer, fold, without_repeats
+from dnc_edge.parse import fold, scored_answer, without_repeats
 from dnc_edge.tasks.own import same_answer
 from dnc_edge.train.demonstrations import SAMPLE, Demonstration
 from dnc_edge.train.leakage import FrozenSides
@@ -108,5 +108,5 @@ def missed(demonstration: Demonstration) -> str | None:
         return "no gold answer to judge by"
     if demonstration.solution is None:
         return "no solution to judge by"
-    reached = same_answer(final_answer(demonstration.solution), demonstration.answer)
+    reached = same_answer(scored_answer(demonstration.solution), demonstration.answer)
     return None if reached else "solution misses the answer"

@@ -273,7 +273,7 @@ def _answered(record: Record, line: dict[str, Any] | None, endpoint: Endpoint, e
         record,
         answer=parse.final_answer(reply.text),
         text=reply.text,
-        subanswers=parse.subanswers(reply.text),
+        subanswers=parse.subanswers(reply.text) if record.subquestions else (),
         finish_reason=reply.finish_reason,
     )
 

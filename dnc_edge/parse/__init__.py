@@ -10,7 +10,7 @@ from dnc_edge.parse.structured import QUESTION_MARKS
 from dnc_edge.parse.text import fold, without_repeats
 
 if TYPE_CHECKING:
-    from dnc_edge.parse.answers import final_answer, own_part, subanswers
+    from dnc_edge.parse.answers import final_answer, own_part, scored_answer, subanswers
     from dnc_edge.parse.numbers import number
 
 __all__ = [
@@ -21,6 +21,7 @@ __all__ = [
     "number",
     "own_part",
     "plan",
+    "scored_answer",
     "subanswers",
     "without_marker",
     "without_repeats",
@@ -29,12 +30,13 @@ __all__ = [
 if not TYPE_CHECKING:
     # The first sub-question is there before an answer is read: its patterns take some milliseconds to compile.
     def __getattr__(name: str) -> Any:
-        if name in ("final_answer", "own_part", "subanswers", "number"):
+        if name in ("final_answer", "own_part", "scored_answer", "subanswers", "number"):
             from dnc_edge.parse import answers, numbers
 
             globals().update(
                 final_answer=answers.final_answer,
                 own_part=answers.own_part,
+                scored_answer=answers.scored_answer,
                 subanswers=answers.subanswers,
                 number=numbers.number,
             )

@@ -46,6 +46,9 @@ _CLOSING = re.compile(
     r"(?:want|need|have)|would you like|shall i|note:|note that|happy to|thank)",
     re.IGNORECASE,
 )
+_CONCLUDING = re.compile(
+    r"^[\s*_`>]*(?:so|thus|therefore|hence|in\s(?:total|short|all)|altogether)\b,?\s+", re.IGNORECASE
+)
 _BOLD = re.compile(r"(\*\*|__)(?=\S)(.{1,300}?)(?<=\S)\1")
 _CODE = re.compile(r"`([^`\n]*)`")
 # A sentence ends before a capital, unless an initial or a known abbreviation stands before the point.
@@ -83,12 +86,21 @@ def own_part(text: str) -> str:
 
 
 def final_answer(text: str) -> str | None:
-    """The final answer of a solver's reply: what is marked as such, else what an unmarked text comes to.
+    """The final answer of a solver's reply: what is marked as such, else the conclusion of an unmarked text.
 
-    Thinking, and problems that were invented after the answer, do not count. None for an empty text.
+    Thinking, and problems that were invented after the answer, do not count. None if there is neither.
     """
     text = own_part(without_thinking(text))
     return marked_answer(text) or conclusion(text)
+
+
+def scored_answer(text: str) -> str | None:
+    """The short answer that a task scores: what is marked as such, else the last number, else the last line.
+
+    For questions that are known to have a short answer. None for an empty text.
+    """
+    text = own_part(without_thinking(text))
+    return marked_answer(text) or last_number(text)
 
 
 def marked_answer(text: str) -> str | None:
@@ -125,10 +137,30 @@ def _json_value(value: str) -> str:
 
 
 def conclusion(text: str) -> str | None:
-    """What a text without a marker comes to: its last number, a bold one before others; else its last line."""
+    """What a text without a marker says: its one sentence, else the last one if that concludes ("So ..."); or None.
+
+    A line that begins with yes or no says that. A text of more sentences is an answer as a whole, not in a few words.
+    """
+    lines = _telling_lines(text)
+    sentences = [part for line in lines for part in _SENTENCE_END.split(line) if part.strip()]
+    if len(sentences) == 1 or (len(lines) == 1 and _YES_OR_NO.match(lines[0].strip("*_` "))):
+        return _tidy(lines[0]) or None
+    if sentences and (match := _CONCLUDING.match(sentences[-1])):
+        return _tidy(sentences[-1][match.end() :]) or None
+    return None
+
+
+def _telling_lines(text: str) -> list[str]:
+    """The lines that hold words, without offers and thanks at the end."""
     lines = [line for line in without_tags(text).splitlines() if line.strip(" \t*_`#-=")]
     while len(lines) > 1 and _CLOSING.match(lines[-1]):
         lines.pop()
+    return lines
+
+
+def last_number(text: str) -> str | None:
+    """What a text without a marker ends in: its last number, a bold one before others; else its last line."""
+    lines = _telling_lines(text)
     for line in reversed(lines):
         bold = [match.group(2) for match in _BOLD.finditer(line)]
         for part in (*reversed(bold), *reversed(_SENTENCE_END.split(line))):

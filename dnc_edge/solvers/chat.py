@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from dnc_edge import parse, prompts
@@ -30,7 +31,10 @@ class ChatSolver:
 
     def solve(self, question: Question, plan: Sequence[str], mode: Mode) -> Solving:
         direct = mode == "direct"
-        return self._ask(prompts.solve(question.text, question.context, plan, direct=direct, shots=self.shots))
+        messages = prompts.solve(question.text, question.context, plan, direct=direct, shots=self.shots)
+        answer = yield from self._ask(messages)
+        # The numbered steps of a how-to are no answers to sub-questions.
+        return answer if plan else replace(answer, subanswers=())
 
     def step(self, question: Question, history: History, subquestion: str) -> Solving:
         return self._ask(prompts.step(question.text, question.context, history, subquestion))

@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 
 from dnc_edge import parse
+from dnc_edge.types import Record
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,17 @@ class Problem:
     context: str | None = None
     also: tuple[str, ...] = ()
     choices: tuple[str, ...] = ()
+
+
+def short_answer(record: Record) -> str | None:
+    """The short answer that a record gives to a task's question, an unmarked one included; None if it failed.
+
+    `record.answer` is what a person is told, and None for a text of several sentences. A task knows that its question
+    has a short answer, so it looks for one in the text (`parse.scored_answer`).
+    """
+    if record.error:
+        return None
+    return parse.scored_answer(record.text) if record.text else record.answer
 
 
 def same_number(answer: str | None, gold: str) -> bool:
