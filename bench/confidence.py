@@ -1,7 +1,8 @@
 """Calibrate a student's confidence in its plans, on questions that trained nothing.
 
-The features of `students/confidence.py` are weighed by logistic regression; the threshold of the level is where most
-questions come out right and fewest plans useless. Both go into `student.json`.
+The features of `students/confidence.py` are weighed by logistic regression over plans for all held-out questions. The
+threshold of the level is where most everyday questions come out right and fewest plans useless. Both go into
+`student.json`.
 """
 
 from __future__ import annotations
@@ -154,12 +155,14 @@ def confidence(student: Student, *, tick: Callable[[int], None] = lambda _: None
             for name in ("right", "useless")
         }
 
+    kinds = [row for row in rows if isinstance(row.problem, everyday.EverydayProblem)]
+
     def value(threshold: float) -> float:
-        found = outcome(threshold, rows)
+        found = outcome(threshold, kinds)
         return found["right"] - found["useless"]
 
-    threshold = max((step / 100 for step in range(0, 96, 5)), key=lambda t: (round(value(t), 3), -t))
-    kinds = [row for row in rows if isinstance(row.problem, everyday.EverydayProblem)]
+    # Of thresholds that are as good to a hundredth, the lowest keeps most plans.
+    threshold = max((step / 100 for step in range(0, 96, 5)), key=lambda t: (round(value(t), 2), -t))
     order = np.argsort(-unseen)
     risk = [
         {"coverage": share, "risk": round(1 - float(np.mean([good[i] for i in order[: int(len(order) * share)]])), 4)}
