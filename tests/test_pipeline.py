@@ -124,6 +124,13 @@ def test_the_calculator_works_out_what_the_student_opens() -> None:
     assert last.record.usage["solve"].requests == 1
 
 
+def test_the_small_solver_ends_when_it_says_a_sentence_again() -> None:
+    said = "Mia has 3 of the 4 apples.\n"
+    student = scripted_student(f"x = 1\nx = 1\n{said}So be it.\n{said}" + "And so on.\n" * 20)
+    _, last = run(Pipeline("single", None, LocalSolver(student)))
+    assert last.record.text == f"x = 1\nx = 1\n{said}So be it.\n{said}".rstrip()
+
+
 def test_marks_never_show_in_the_stream() -> None:
     student = scripted_student("a <<1+1=2 b\nThe answer is: 2")
     events, _ = run(Pipeline("single", None, LocalSolver(student)))

@@ -21,6 +21,8 @@ from dnc_edge.types import Answer, AnswerDelta, Question
 
 _OPEN_MARK = re.compile(r"<<([^<>=]{1,200})=$")
 _MARKS = re.compile(r"<<[^<>]*>>")
+# Words in a line from which on it is a sentence; shorter lines, as in a program, may come again.
+_SENTENCE = 5
 # Above it floats skip integers: the result would be digits that nobody calculated.
 _LARGEST = 2.0**53
 
@@ -93,7 +95,7 @@ class LocalSolver:
     def _generation(self, question: Question, plan: Sequence[str], begun: str, *, one_line: bool = False) -> Generation:
         student = self.student
         tokens = student.prompt("solve", prompts.user_message(question.text, question.context, plan))
-        observers: list[Observer] = [_Calculator(student.tokenizer)]
+        observers: list[Observer] = [_Calculator(student.tokenizer), Enough(student.tokenizer, _repeats_itself)]
         if one_line:
             observers.append(Enough(student.tokenizer, lambda _: True))
         return student.generate(
@@ -161,6 +163,12 @@ def _lead(plan: Sequence[str], mode: Mode) -> str:
 def _answered(history: History) -> str:
     """The numbered lines of a solution that goes on after them."""
     return prompts.numbered([answer for _, answer in history]) + "\n" if history else ""
+
+
+def _repeats_itself(text: str) -> bool:
+    """Whether the last whole line is a sentence that was said before: a small model then says it forever."""
+    *earlier, last = text.rstrip().split("\n")
+    return len(last.split()) >= _SENTENCE and last in earlier
 
 
 def _visible(text: str) -> str:
