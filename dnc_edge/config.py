@@ -72,6 +72,9 @@ class Settings:
     engine: str | None = setting(None, "llama.cpp or onnxruntime", choices=("llama.cpp", "onnxruntime"))
     threads: int | None = setting(None, "compute threads of the local engine", within=(1, 1024))
     fallback: str | None = setting(None, "local: answer locally when the solver fails", choices=("local",))
+    logging: str = setting(
+        "figures", "what the log keeps of a question: off, figures, or texts too", choices=("off", "figures", "texts")
+    )
 
 
 def config_path() -> Path:

@@ -17,6 +17,7 @@ from dnc_edge.types import Event, Finished, Question, Record
 
 if TYPE_CHECKING:
     from dnc_edge.decomposers import Decomposer
+    from dnc_edge.log import Log
     from dnc_edge.pipeline import Pipeline
     from dnc_edge.remote.gate import Gate
     from dnc_edge.remote.protocol import Chat
@@ -42,6 +43,7 @@ class Edge:
         gate: what every remote request must pass, for runs of many.
         store: where complete remote replies are kept and looked up.
         tell: called with a line whenever a server makes us wait.
+        log: gets a row for each question, as the setting `logging` says; None logs nothing. It is closed with the edge.
         **flags: single settings, over all other sources and over `settings`.
 
     Raises:
@@ -58,6 +60,7 @@ class Edge:
         gate: Gate | None = None,
         store: Store | None = None,
         tell: Callable[[str], None] = lambda _: None,
+        log: Log | None = None,
         **flags: Any,
     ) -> None:
         self.settings = load(flags) if settings is None else changed(settings, flags)
@@ -66,6 +69,7 @@ class Edge:
         self.slots, self.gate, self.store, self.tell = slots, gate, store, tell
         self._students: dict[str | None, Student] = {}
         self._chats: dict[str, LocalChat] = {}
+        self._log = log if self.settings.logging != "off" else None
         self._lock = threading.Lock()
 
     def ask(self, question: str | Question, context: str | None = None) -> Record:
@@ -107,7 +111,21 @@ class Edge:
         """
         asked = question if isinstance(question, Question) else Question(question, context)
         check_question(asked)
-        yield from self.pipeline(decompose=plan is None, solve=solve).stream(asked, plan)
+        with contextlib.closing(self.pipeline(decompose=plan is None, solve=solve).stream(asked, plan)) as events:
+            for event in events:
+                if isinstance(event, Finished):
+                    self.log(event.record)
+                yield event
+
+    def log(self, record: Record) -> None:
+        """Write a row of the log, if there is one. A log that fails costs no answer: it is told of, once."""
+        if self._log is None:
+            return
+        try:
+            self._log.add(record, texts=self.settings.logging == "texts")
+        except InputError as error:
+            self._log = None
+            self.tell(f"{error.message}; {error.hint}")
 
     def pipeline(self, *, decompose: bool = True, solve: bool = True) -> Pipeline:
         """The strategy with its parts, made now."""
@@ -168,6 +186,8 @@ class Edge:
                 chat.close()
             self._students.clear()
             self._chats.clear()
+            if self._log:
+                self._log.close()
 
     def __enter__(self) -> Edge:
         return self

@@ -8,7 +8,7 @@ import os
 import re
 import sys
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -68,6 +68,40 @@ def print_json(value: Any, *, indent: int | None = None) -> None:
 
 def print_text(text: str) -> None:
     print_line(safe(text))
+
+
+def print_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Rows in aligned columns; a terminal folds what is wider than its window.
+
+    Args:
+        head: names of the columns; () for none.
+        rows: cells; one that looks like a number is set to the right.
+    """
+    number = re.compile(r"\$?[\d,.]+(?: \+ [\d,.]+)?|")
+    right = [all(number.fullmatch(cell) for cell in column) for column in zip(*rows, strict=True)]
+    if sys.stdout.isatty():
+        from rich import box
+        from rich.console import Console
+        from rich.table import Table
+        from rich.text import Text
+
+        table = Table(box=box.SIMPLE_HEAD if head else None, show_header=bool(head), pad_edge=False)
+        for name, numeric in zip(head or [""] * len(right), right, strict=True):
+            table.add_column(name, justify="right" if numeric else "left", overflow="fold")
+        for row in rows:
+            table.add_row(*(Text(safe(cell)) for cell in row))
+        Console().print(table)
+        return
+    lines = [head, *rows] if head else rows
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    for line in lines:
+        cells = zip(line, widths, right, strict=True)
+        print_text("  ".join(f"{cell:{'>' if numeric else '<'}{width}}" for cell, width, numeric in cells).rstrip())
+
+
+def dollars(cost: float | None) -> str:
+    """An amount as people read it: "$0.0213"; "unknown" if it is None."""
+    return "unknown" if cost is None else f"${cost:.6f}".rstrip("0").rstrip(".")
 
 
 def note(text: str) -> None:
@@ -253,7 +287,7 @@ def summary(record: Record) -> str:
         total = sum(u.input_tokens for u in record.usage.values()), sum(u.output_tokens for u in record.usage.values())
         about = "about " if any(usage.estimated for usage in record.usage.values()) else ""
         parts.append(f"{about}{total[0]} + {total[1]} tokens")
-    parts.append("cost unknown" if record.cost_usd is None else f"${record.cost_usd:.6f}".rstrip("0").rstrip("."))
+    parts.append("cost unknown" if record.cost_usd is None else dollars(record.cost_usd))
     parts.append(f"{record.seconds:.2f} s")
     return " | ".join(parts)
 

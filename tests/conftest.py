@@ -24,13 +24,14 @@ settings.load_profile("untimed")
 
 @pytest.fixture(autouse=True)
 def a_place_of_ones_own(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No test reads the user's settings, students or keys."""
+    """No test reads the user's settings, students, log or keys."""
     home = tmp_path_factory.mktemp("home")
     for name in [name for name in os.environ if name.startswith(("DNC_EDGE_", "OPENAI_"))]:
         if name not in ("DNC_EDGE_DATA", "DNC_EDGE_REQUIRE_DATA"):
             monkeypatch.delenv(name)
     monkeypatch.setenv("DNC_EDGE_STUDENTS", str(home / "students"))
     monkeypatch.setenv("DNC_EDGE_CONFIG", str(home / "config.toml"))
+    monkeypatch.setenv("DNC_EDGE_LOG", str(home / "log.db"))
 
 
 @pytest.fixture(scope="session")

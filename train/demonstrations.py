@@ -21,6 +21,7 @@ from typing import Any
 
 from dnc_edge import files
 from dnc_edge.errors import InputError
+from dnc_edge.types import Record
 
 # Between a question's id and the number of a further sample of it: "gsm8k-train-17~2".
 SAMPLE = "~"
@@ -36,6 +37,20 @@ class Demonstration:
     subquestions: tuple[str, ...] | None = None
     solution: str | None = None
     answer: str | None = None
+
+
+def of_record(record: Record) -> Demonstration:
+    """What a question that was asked shows: the plan of its decomposer, the solution of its solver."""
+    return Demonstration(
+        record.id,
+        record.question,
+        teacher=", ".join(filter(None, (record.decomposer, record.solver))) or "own",
+        source="log",
+        context=record.context,
+        subquestions=record.subquestions,
+        solution=record.text,
+        answer=record.answer,
+    )
 
 
 def half(question: str) -> int:

@@ -144,6 +144,7 @@ def batch(
                     place = journal.append(line)
                     ledger.put(record.id, record.key, place, failed=record.error is not None)
                 emit(line)
+                edge.log(record)
                 _count(progress, record, edge.gate.spent - paid if edge.gate else 0.0)
                 tell(progress)
         except (DncError, KeyboardInterrupt) as error:

@@ -55,11 +55,13 @@ def ask(
       dnc-edge ask --solver http://localhost:8000/v1#qwen2.5 --json "..."
     """
     from dnc_edge.edge import Edge
+    from dnc_edge.log import Log
 
     text = options.read_question(question, file)
     passage = options.read_text(context) if context else None
     with Edge(
         tell=output.note,
+        log=Log(),
         prices=options.prices(price, local_price),
         solver_options=options.solver_options(solver_option),
         **settings,

@@ -79,6 +79,7 @@ def batch(
     from dnc_edge.batch.batch import batch as run_batch
     from dnc_edge.batch.batch import check_paths, purse_path, store_path
     from dnc_edge.batch.paid import PaidRun
+    from dnc_edge.log import Log
 
     for name, value, known in (("order", order, ("input", "finished")), ("runner", runner, ("local", "ray"))):
         if value not in known:
@@ -114,7 +115,7 @@ def batch(
         output.note(f"{made} records made; all of them are in {out}")
         return
     kept = None if dry_run else target
-    parts = {"solver_options": solver_options, "slots": slots, **settings}
+    parts = {"solver_options": solver_options, "slots": slots, "log": None if dry_run else Log(), **settings}
     with (
         PaidRun(
             prices, max_cost=max_cost, rpm=rpm, tpm=tpm, purse=purse_path(kept) if kept else None, tell=output.note
@@ -166,7 +167,7 @@ def _summary(progress: Progress, passed_over: int, target: Path | None, as_json:
     if as_json and target is not None:
         output.print_json(values)
         return
-    cost = "cost unknown" if values["cost_usd"] is None else f"${values['cost_usd']:.6f}".rstrip("0").rstrip(".")
+    cost = "cost unknown" if values["cost_usd"] is None else output.dollars(values["cost_usd"])
     output.note(
         f"{progress.done} done, {progress.kept} kept, {progress.failed} failed of {progress.total} | "
         f"{progress.rate:,.1f} questions/s | {progress.output_tokens:,} tokens | {cost} | {progress.seconds:,.1f} s"

@@ -44,10 +44,11 @@ def decompose(
       dnc-edge decompose --file question.txt > plan.json
     """
     from dnc_edge.edge import Edge
+    from dnc_edge.log import Log
 
     text = options.read_question(question, file)
     passage = options.read_text(context) if context else None
-    with Edge(tell=output.note, **settings) as edge:
+    with Edge(tell=output.note, log=Log(), **settings) as edge:
         stream = edge.stream(text, passage, solve=False)
         indented = not json and not events and not sys.stdout.isatty()
         output.report(

@@ -46,6 +46,7 @@ def solve(
       dnc-edge decompose "..." | dnc-edge solve -
     """
     from dnc_edge.edge import Edge
+    from dnc_edge.log import Log
 
     text = options.read_question("-", None) if plan == "-" else options.read_text(Path(plan))
     record = Record.from_json(text, where="stdin" if plan == "-" else plan)
@@ -54,6 +55,7 @@ def solve(
         subquestions = options.edited(record.question, subquestions)
     with Edge(
         tell=output.note,
+        log=Log(),
         prices=options.prices(price, local_price),
         solver_options=options.solver_options(solver_option),
         **settings,
