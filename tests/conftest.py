@@ -32,6 +32,7 @@ def a_place_of_ones_own(tmp_path_factory: pytest.TempPathFactory, monkeypatch: p
     monkeypatch.setenv("DNC_EDGE_STUDENTS", str(home / "students"))
     monkeypatch.setenv("DNC_EDGE_CONFIG", str(home / "config.toml"))
     monkeypatch.setenv("DNC_EDGE_LOG", str(home / "log.db"))
+    monkeypatch.setenv("DNC_EDGE_KEYS", str(home / "keys.json"))
 
 
 @pytest.fixture(scope="session")

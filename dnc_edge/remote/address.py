@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from urllib.parse import parse_qsl, unquote, urlencode, urlsplit, urlunsplit
 
 from dnc_edge.errors import SolverAuth, UsageError
+from dnc_edge.remote import keys
+from dnc_edge.remote.providers import PROVIDERS
 
 OPENAI = "https://api.openai.com/v1"
 HIDDEN = "***"
@@ -76,32 +78,49 @@ class Address:
     def headers(self, environment: Mapping[str, str] | None = None) -> dict[str, str]:
         """Return what says who asks.
 
-        A user and password of the address are used as they are. Otherwise OPENAI_API_KEY, with OPENAI_ORG_ID and
-        OPENAI_PROJECT_ID, goes to OpenAI alone, and DNC_EDGE_API_KEY to every other address.
+        A user and password of the address are used as they are. Otherwise the first of these that is there: the
+        variable of a provider (OPENAI_API_KEY, with OPENAI_ORG_ID and OPENAI_PROJECT_ID), which goes to that provider
+        alone; DNC_EDGE_API_KEY, for every address but OpenAI's; the key that is stored for the address.
 
         Raises:
             SolverAuth: OpenAI is asked without a key. UsageError: a key cannot be sent as it is.
+            InputError: the stored keys cannot be read.
         """
         environment = os.environ if environment is None else environment
         if self._login:
             return {"Authorization": self._login}
+        found = (_sendable(name, environment) for name in self.variables)
+        key = next(filter(None, found), None) or self._stored()
         if not self.is_openai:
-            key = _sendable("DNC_EDGE_API_KEY", environment)
             return {"Authorization": f"Bearer {key}"} if key else {}
-        key = _sendable("OPENAI_API_KEY", environment)
         if not key:
             raise SolverAuth(
-                "OPENAI_API_KEY is not set",
-                hint="export OPENAI_API_KEY=..., or answer locally with --solver local",
+                "OPENAI_API_KEY is not set, and no key is stored",
+                hint="dnc-edge keys set openai, or answer locally with --solver local",
             )
         named = {"OpenAI-Organization": "OPENAI_ORG_ID", "OpenAI-Project": "OPENAI_PROJECT_ID"}
         others = {header: value for header, name in named.items() if (value := _sendable(name, environment))}
         return {"Authorization": f"Bearer {key}", **others}
 
+    @property
+    def variables(self) -> list[str]:
+        """Names of the environment's variables that may hold the key, in their order."""
+        if self.is_openai:
+            return ["OPENAI_API_KEY"]
+        here = keys.origin(self._base)
+        own = [one.variable for one in PROVIDERS.values() if one.variable and keys.origin(one.url) == here]
+        return [*own, "DNC_EDGE_API_KEY"]
+
+    def _stored(self) -> str | None:
+        """Return the key that is stored for this address; OpenAI's regions share one."""
+        known = keys.stored()
+        return known.get(keys.origin(self._base)) or (known.get(keys.origin(OPENAI)) if self.is_openai else None)
+
     def secrets(self, environment: Mapping[str, str] | None = None) -> list[str]:
         """Return what must not be shown, longest first: a server may send it back."""
         environment = os.environ if environment is None else environment
-        found = [environment.get(name, "").strip() for name in ("OPENAI_API_KEY", "DNC_EDGE_API_KEY")]
+        named = ("OPENAI_API_KEY", "DNC_EDGE_API_KEY", *self.variables)
+        found = [environment.get(name, "").strip() for name in named] + [self._stored() or ""]
         found += [value for name, value in parse_qsl(self._query) if _SECRET.search(name)]
         if self._login:
             pair = self._login.removeprefix("Basic ")
@@ -117,8 +136,5 @@ def _sendable(name: str, environment: Mapping[str, str]) -> str:
         UsageError: it holds a character that no header may have; the value is not shown.
     """
     value = environment.get(name, "").strip()
-    for place, character in enumerate(value, start=1):
-        if not "!" <= character <= "~":
-            what = "white space" if character.isspace() else "a character that cannot be sent"
-            raise UsageError(f"{name} holds {what} at position {place}; nothing was sent", hint="set it again")
+    keys.check_sendable(value, name, "sent")
     return value

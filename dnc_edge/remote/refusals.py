@@ -93,7 +93,7 @@ def refusal(
         hint = "check the model's name, and that the address ends in /v1"
         made = SolverNotFound(f"{name}: no such model or path{told}", hint=hint)
     elif status in (401, 403, 407) or (status is None and _AUTH.search(text)):
-        hint = "OPENAI_API_KEY is for OpenAI, DNC_EDGE_API_KEY for any other address"
+        hint = "store its key with dnc-edge keys set ADDRESS; OPENAI_API_KEY goes to OpenAI alone"
         made = SolverAuth(f"{name} refused {'access' if status == 403 else 'the key'}{told}", hint=hint)
     elif status is None and not _BUSY.search(text) and _INVALID.search(text):
         made = SolverRejected(f"{name} rejected the request{told}", hint=_way_out(text))
