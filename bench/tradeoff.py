@@ -20,6 +20,7 @@ from dnc_edge.bench.results import Latency, Solved, SystemFigures, SystemRow, Tr
 from dnc_edge.bench.solved import STAGES, solved
 from dnc_edge.errors import UsageError
 from dnc_edge.models import ModelSpec, shown
+from dnc_edge.strategies import STRATEGIES
 from dnc_edge.tasks import Task, stats
 from dnc_edge.types import Question, record_key
 
@@ -48,7 +49,7 @@ def systems(
     """Every strategy with every decomposer and solver, and single-stage direct and chain of thought per solver.
 
     Args:
-        strategies: of single, static, dynamic; single takes no decomposer and stands for both of its prompts.
+        strategies: names of `STRATEGIES`; single takes no decomposer and stands for both of its prompts.
         decomposers: as `--decomposer` takes them, and student names.
         solvers: as `--solver` takes them.
         **common: further settings of all.
@@ -60,16 +61,16 @@ def systems(
     for solver in solvers:
         named = f" / {short(solver)}" if len(solvers) > 1 else ""
         for strategy in strategies:
-            if strategy == "single":
+            if strategy not in STRATEGIES:
+                raise UsageError(f"unknown strategy {strategy!r}", hint=f"choose from: {', '.join(STRATEGIES)}")
+            if not STRATEGIES[strategy].decomposes:
                 for mode in ("direct", "cot"):
-                    settings = {"strategy": "single", "mode": mode, "solver": solver, **common}
-                    found.append(System(f"single {mode}{named}", settings))
-            elif strategy in ("static", "dynamic"):
-                for decomposer in decomposers:
-                    settings = {"strategy": strategy, "decomposer": decomposer, "solver": solver, **common}
-                    found.append(System(f"{strategy} {short(decomposer)}{named}", settings))
-            else:
-                raise UsageError(f"unknown strategy {strategy!r}", hint="choose from: single, static, dynamic")
+                    settings = {"strategy": strategy, "mode": mode, "solver": solver, **common}
+                    found.append(System(f"{strategy} {mode}{named}", settings))
+                continue
+            for decomposer in decomposers:
+                settings = {"strategy": strategy, "decomposer": decomposer, "solver": solver, **common}
+                found.append(System(f"{strategy} {short(decomposer)}{named}", settings))
     return found
 
 

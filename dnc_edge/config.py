@@ -7,12 +7,13 @@ setting is DNC_EDGE_ and its name in capitals.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import Field, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 from dnc_edge.errors import UsageError
+from dnc_edge.strategies import STRATEGIES
 
 
 def setting(
@@ -20,7 +21,7 @@ def setting(
     help: str,
     *,
     short: str | None = None,
-    choices: tuple[str, ...] = (),
+    choices: Collection[str] = (),
     within: tuple[float, float] | None = None,
 ) -> Any:
     """Describe a setting, for every place that it may come from.
@@ -54,7 +55,7 @@ class Settings:
         "auto withholds plans that the student does not trust; always, or never",
         choices=("auto", "always", "never"),
     )
-    strategy: str = setting("static", "single, static or dynamic", choices=("single", "static", "dynamic"))
+    strategy: str = setting("static", f"how the two work together: {', '.join(STRATEGIES)}", choices=STRATEGIES)
     mode: str = setting("cot", "without sub-questions: cot (step by step) or direct", choices=("cot", "direct"))
     shots: int = setting(0, "worked examples shown to an endpoint, 0 to 2", within=(0, 2))
     max_subquestions: int | None = setting(None, "cap on sub-questions", short="-n", within=(1, 50))

@@ -217,24 +217,6 @@ class StudentDecomposer:
         return replace(generation.usage, cost_usd=self.prices.of_local(generation.usage))
 
 
-class PlannedDecomposer:
-    """A decomposer whose plan of one question is there already, decoded together with others."""
-
-    def __init__(self, decomposer: Decomposer, plan: Plan | DncError) -> None:
-        self.name, self.cap = decomposer.name, decomposer.cap
-        self.engine, self.level = decomposer.engine, decomposer.level
-        self.identity = decomposer.identity
-        self.next = decomposer.next
-        self._plan = plan
-
-    def decompose(self, question: Question) -> Planning:
-        if isinstance(self._plan, DncError):
-            raise self._plan
-        for number, subquestion in enumerate(self._plan.subquestions, start=1):
-            yield SubQuestion(number, subquestion)
-        return self._plan
-
-
 class ChatDecomposer:
     """Any chat model, behind an endpoint or local: the papers' teachers and untrained baselines."""
 

@@ -13,6 +13,7 @@ from dnc_edge.config import Settings, changed, load
 from dnc_edge.engines.protocol import Sampling
 from dnc_edge.errors import InputError
 from dnc_edge.remote.pricing import Prices
+from dnc_edge.strategies import STRATEGIES
 from dnc_edge.types import Event, Finished, Question, Record
 
 if TYPE_CHECKING:
@@ -140,10 +141,10 @@ class Edge:
             # The import of the HTTP library and the TLS set-up run while the student loads and decodes.
             threading.Thread(target=_quietly, args=(solver.prepare,), daemon=True).start()
         return Pipeline(
-            # Settings are checked against these choices when they are merged.
-            strategy=strategy,  # type: ignore[arg-type]
-            decomposer=self.decomposer if decompose and strategy != "single" else None,
+            strategy=strategy,
+            decomposer=self.decomposer if decompose and STRATEGIES[strategy].decomposes else None,
             solver=solver,
+            # Settings are checked against the choices when they are merged.
             mode=settings.mode,  # type: ignore[arg-type]
             prices=self.prices,
         )

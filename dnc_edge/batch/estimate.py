@@ -15,6 +15,7 @@ from dnc_edge.remote.endpoint import Endpoint
 from dnc_edge.remote.gate import bound
 from dnc_edge.remote.usage import BYTES_PER_TOKEN, CHARACTERS_PER_TOKEN
 from dnc_edge.solvers import ChatSolver, FallbackSolver, LocalSolver, Solver
+from dnc_edge.strategies import Dynamic, Single, Static
 from dnc_edge.streams import result_of
 from dnc_edge.students.chat import LocalChat
 from dnc_edge.types import Question, Usage
@@ -30,6 +31,7 @@ PER_LINE = 8
 SAMPLE = 20
 # What other packages add has costs of its own.
 KNOWN = (ChatDecomposer, GivenDecomposer, StudentDecomposer, ChatSolver, FallbackSolver, LocalSolver)
+KNOWN_STRATEGIES = (Single, Static, Dynamic)
 
 
 @dataclass(frozen=True)
@@ -101,7 +103,9 @@ def _expected(pipeline: Pipeline, question: Question) -> Usage:
         made = result_of(pipeline.decomposer.decompose(question))
         plan, used = made.subquestions, Usage(cost_usd=made.usage.cost_usd)
     solver = pipeline.solver
-    if solver and (not isinstance(solver, KNOWN) or (not _remote(solver) and pipeline.prices.local)):
+    if not isinstance(pipeline.method, KNOWN_STRATEGIES) or (
+        solver and (not isinstance(solver, KNOWN) or (not _remote(solver) and pipeline.prices.local))
+    ):
         used += Usage(cost_usd=None)
     for endpoint, messages, output in _requests(pipeline, question, plan):
         tokens = sum(len(message["content"].encode()) for message in messages) // BYTES_PER_TOKEN
@@ -117,13 +121,13 @@ def _requests(
     text, context = question.text, question.context
     planner, solver = _remote(pipeline.decomposer), _remote(pipeline.solver)
     turns = [(subquestion, "x" * BYTES_PER_TOKEN * TOKENS_PER_TURN) for subquestion in plan]
-    if planner and pipeline.strategy == "dynamic":
+    if planner and not pipeline.method.plans_first:
         for number in range(len(plan) + 1):
             messages = prompts.next_subquestion(text, context, turns[:number])
             yield planner, messages, TOKENS_PER_SUBQUESTION
     elif planner:
         yield planner, _decompose(pipeline, question), TOKENS_PER_SUBQUESTION * max(1, len(plan))
-    if solver and pipeline.strategy == "dynamic" and plan:
+    if solver and not pipeline.method.plans_first and plan:
         for number, subquestion in enumerate(plan):
             yield solver, prompts.step(text, context, turns[:number], subquestion), TOKENS_PER_TURN
         yield solver, prompts.conclude(text, context, turns), TOKENS_AT_END
@@ -150,7 +154,7 @@ def _solve(pipeline: Pipeline, question: Question, plan: Sequence[str]) -> list[
 def _most(pipeline: Pipeline, question: Question) -> float | None:
     """Dollars of a question if every plan and reply is as long as allowed, and every attempt is charged."""
     parts = [part for part in (pipeline.decomposer, pipeline.solver) if part]
-    if not all(isinstance(part, KNOWN) for part in parts):
+    if not isinstance(pipeline.method, KNOWN_STRATEGIES) or not all(isinstance(part, KNOWN) for part in parts):
         return None
     local = any(not _remote(part) or isinstance(part, FallbackSolver) for part in parts)
     if local and pipeline.prices.local:
@@ -174,7 +178,7 @@ def _ceilings(pipeline: Pipeline, question: Question) -> Iterator[tuple[Endpoint
     text, context = question.text, question.context
     turns, plan = _longest_plan(pipeline.decomposer, question)
     ends: list[Usage] = []
-    if pipeline.strategy == "dynamic" and solver:
+    if not pipeline.method.plans_first and solver:
         answer = _longest_reply(solver)
         turn = plan + answer + 2 * PER_LINE
         for number in range(turns):

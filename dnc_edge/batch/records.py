@@ -6,16 +6,15 @@ import contextlib
 import sys
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator
-from dataclasses import replace
 from typing import TypeGuard
 
 from dnc_edge.batch.run import run
-from dnc_edge.decomposers import Decomposer, PlannedDecomposer, StudentDecomposer
+from dnc_edge.decomposers import Decomposer, StudentDecomposer
 from dnc_edge.errors import DncError, UsageError
 from dnc_edge.pipeline import Pipeline
-from dnc_edge.solvers import AnsweredSolver, LocalSolver
+from dnc_edge.solvers import LocalSolver
 from dnc_edge.students.student import Generation, Student
-from dnc_edge.types import Answer, Finished, Plan, Question, Record
+from dnc_edge.types import Finished, Plan, Question, Record
 
 # Threads take turns so often while plans are decoded beside requests.
 SWITCH_SECONDS = 1e-4
@@ -31,35 +30,34 @@ def records(questions: Iterable[Question], pipeline: Pipeline, *, jobs: int = 8)
         BudgetReached, SolverError: no more can be asked.
     """
     decomposer, solver = pipeline.decomposer, pipeline.solver
-    if pipeline.strategy != "dynamic" and isinstance(solver, LocalSolver) and _made_by(decomposer, solver.student):
+    method = pipeline.method
+    if method.asks_once and isinstance(solver, LocalSolver) and _made_by(decomposer, solver.student):
         yield from _by_one_student(questions, pipeline, decomposer, solver)
         return
-    if pipeline.strategy == "static" and isinstance(decomposer, StudentDecomposer):
-        planned: Iterable[tuple[Question, Plan | DncError | None]] = decomposer.decompose_many(questions)
+    if method.decomposes and method.plans_first and isinstance(decomposer, StudentDecomposer):
+        planned = decomposer.decompose_many(questions)
         if not solver:
             # Nothing to wait for: no thread is worth its switches.
-            yield from (_record(pipeline, question, plan) for question, plan in planned)
+            yield from (_kept(pipeline.finish(question, plan)) for question, plan in planned)
             return
-    else:
-        planned = ((question, None) for question in questions)
+        with _eager_switches():
+            yield from run(planned, lambda item: _kept(pipeline.finish(*item)), jobs=jobs)
+        return
     with _eager_switches():
-        yield from run(planned, lambda item: _record(pipeline, *item), jobs=jobs)
+        yield from run(questions, lambda question: _record(pipeline, question), jobs=jobs)
 
 
-def _record(
-    pipeline: Pipeline, question: Question, plan: Plan | DncError | None = None, answer: Answer | DncError | None = None
-) -> Record:
-    """Run a question, with what is there already in place of being decoded."""
-    if plan is not None and pipeline.decomposer:
-        pipeline = replace(pipeline, decomposer=PlannedDecomposer(pipeline.decomposer, plan))
-    if answer is not None and pipeline.solver:
-        pipeline = replace(pipeline, solver=AnsweredSolver(pipeline.solver, answer))
-    for event in pipeline.stream(question):
-        if isinstance(event, Finished):
-            if event.error and (event.error.fatal or isinstance(event.error, UsageError)):
-                raise event.error
-            return event.record
-    raise AssertionError("a strategy ended without a record")
+def _record(pipeline: Pipeline, question: Question) -> Record:
+    """Run a question."""
+    finished = next(event for event in pipeline.stream(question) if isinstance(event, Finished))
+    return _kept(finished)
+
+
+def _kept(finished: Finished) -> Record:
+    """The record, unless its error ends the run: then the question is left to be asked again."""
+    if finished.error and (finished.error.fatal or isinstance(finished.error, UsageError)):
+        raise finished.error
+    return finished.record
 
 
 def _made_by(decomposer: Decomposer | None, student: Student) -> TypeGuard[StudentDecomposer | None]:
@@ -98,13 +96,14 @@ def _by_one_student(
                 question = planning.pop(generation)
                 made = decomposer.planned(question, generation)
                 if isinstance(made, DncError):
-                    yield _record(pipeline, question, made)
+                    yield _kept(pipeline.finish(question, made))
                 else:
                     planned.append((question, made))
             else:
                 question, plan = solving.pop(generation)
                 asked = plan.subquestions if plan else ()
-                yield _record(pipeline, question, plan, solver.answered(generation, asked, pipeline.mode))
+                answer = solver.answered(generation, asked, pipeline.mode)
+                yield _kept(pipeline.finish(question, plan, answer))
         # The last plans became whole when there was nothing more to take.
         if not planned:
             return

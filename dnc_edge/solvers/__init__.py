@@ -2,7 +2,7 @@
 
 from dnc_edge.solvers.chat import ChatSolver
 from dnc_edge.solvers.fallback import FallbackSolver
-from dnc_edge.solvers.local import AnsweredSolver, LocalSolver
+from dnc_edge.solvers.local import LocalSolver
 from dnc_edge.solvers.protocol import History, Mode, Solver
 
-__all__ = ["AnsweredSolver", "ChatSolver", "FallbackSolver", "History", "LocalSolver", "Mode", "Solver"]
+__all__ = ["ChatSolver", "FallbackSolver", "History", "LocalSolver", "Mode", "Solver"]

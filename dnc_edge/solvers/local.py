@@ -13,7 +13,7 @@ from dnc_edge.engines import GREEDY, Observer, Sampling
 from dnc_edge.errors import DncError, SolverCut, SolverError
 from dnc_edge.remote.pricing import Prices
 from dnc_edge.remote.protocol import Chat
-from dnc_edge.solvers.protocol import History, Mode, Solver, Solving
+from dnc_edge.solvers.protocol import History, Mode, Solving
 from dnc_edge.students.lines import Enough, TextObserver
 from dnc_edge.students.student import Generation, Student
 from dnc_edge.students.tokenizer import Tokenizer
@@ -120,23 +120,6 @@ class LocalSolver:
             finish_reason="stop",
             usage=replace(generation.usage, cost_usd=self.prices.of_local(generation.usage)),
         )
-
-
-class AnsweredSolver:
-    """A solver whose answer to one question is there already, decoded together with others."""
-
-    def __init__(self, solver: Solver, answer: Answer | DncError) -> None:
-        self.name, self.small = solver.name, solver.small
-        self.chat, self.shots = solver.chat, solver.shots
-        self.identity, self.prepare = solver.identity, solver.prepare
-        self.step, self.conclude = solver.step, solver.conclude
-        self._answer = answer
-
-    def solve(self, question: Question, plan: Sequence[str], mode: Mode) -> Solving:
-        if isinstance(self._answer, DncError):
-            raise self._answer
-        yield AnswerDelta(self._answer.text)
-        return self._answer
 
 
 class _Calculator(TextObserver):

@@ -1,12 +1,13 @@
 """Tasks by name: questions with gold answers, gold plans where there are some, and a scorer.
 
-A task is one module here: `load()` returns its problems, `scores(answer, problem)` its metrics, the one that is
-reported first, each from 0 to 1.
+A task is one module here, and nothing else has to be said of it: `load()` returns its problems, `scores(answer,
+problem)` its metrics, each from 0 to 1, the one that is reported first.
 """
 
 from __future__ import annotations
 
 import importlib
+import pkgutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -15,10 +16,9 @@ from random import Random
 from dnc_edge.errors import UsageError
 from dnc_edge.tasks.problem import Problem
 
-NAMES = (
-    "gsm8k", "gsm8k-hard", "svamp", "multiarith", "drop", "bamboogle", "strategyqa", "commonsenseqa", "everyday"
-)  # fmt: skip
-__all__ = ["NAMES", "Problem", "Task", "load"]
+# Modules here that are no task: what tasks are made of.
+PARTS = frozenset({"files", "own", "plans", "problem", "stats"})
+__all__ = ["Problem", "Task", "load", "names"]
 
 
 @dataclass(frozen=True)
@@ -50,13 +50,19 @@ class Task:
         return replace(self, problems=problems)
 
 
+def names() -> list[str]:
+    """The tasks that come along, in alphabetical order."""
+    modules = {module.name for module in pkgutil.iter_modules(__path__)} - PARTS
+    return sorted(module.replace("_", "-") for module in modules)
+
+
 def load(
     name: str, *, limit: int | None = None, seed: int | None = None, columns: Mapping[str, str] | None = None
 ) -> Task:
     """A task by name, or a JSONL file of one's own.
 
     Args:
-        name: one of `NAMES`, or a path that ends in .jsonl.
+        name: one of `names()`, or a path that ends in .jsonl.
         limit: so many problems: the first, or with `seed` drawn at random, in the task's order.
         columns: our name to the file's, see `tasks.own`.
 
@@ -68,11 +74,11 @@ def load(
         from dnc_edge.tasks import own
 
         problems, scores = own.load(Path(name), columns or {}), own.scores
-    elif name in NAMES:
+    elif name in names():
         module = importlib.import_module(f"dnc_edge.tasks.{name.replace('-', '_')}")
         problems, scores = module.load(), module.scores
     else:
-        raise UsageError(f"there is no task {name!r}", hint=f"choose from: {', '.join(NAMES)}, or a .jsonl file")
+        raise UsageError(f"there is no task {name!r}", hint=f"choose from: {', '.join(names())}, or a .jsonl file")
     if seed is not None and limit is not None and limit < len(problems):
         problems = [problems[index] for index in sorted(Random(seed).sample(range(len(problems)), limit))]
     problems = problems[:limit]
