@@ -114,10 +114,9 @@ class ExtraMissing(MissingError):
     default_code = "extra_missing"
 
     def __init__(self, package: str, extra: str) -> None:
-        super().__init__(
-            f"{package} is not installed",
-            hint=f"install it with: pip install 'dnc-edge[{extra}]'",
-        )
+        from dnc_edge import installer
+
+        super().__init__(f"{package} is not installed", hint=f"install it with: {installer.command(extra)}")
 
 
 class EngineMissing(MissingError):

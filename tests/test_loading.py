@@ -59,7 +59,7 @@ def spoilt(package: str, library: str, folder: Path) -> Path:
 def test_without_any_engine_both_commands_are_told_the_quick_one_first() -> None:
     code, line = ask(without="llama_cpp,onnxruntime")
     assert code == 4 and "no engine is installed" in line
-    assert 0 < line.index("'dnc-edge[cpu]'") < line.index("'dnc-edge[gguf]'")
+    assert 0 < line.index("[cpu]'") < line.index("[gguf]'")
 
 
 @pytest.mark.parametrize(
@@ -69,7 +69,7 @@ def test_an_engine_that_is_asked_for_and_missing_is_told_with_its_command(
     engine: str, package: str, extra: str
 ) -> None:
     code, line = ask("--engine", engine, without=package)
-    assert code == 4 and "is not installed" in line and f"pip install 'dnc-edge[{extra}]'" in line
+    assert code == 4 and "is not installed" in line and "pip install" in line and f"[{extra}]'" in line
 
 
 def test_without_one_engine_the_other_answers() -> None:

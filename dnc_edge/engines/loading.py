@@ -16,11 +16,8 @@ from dnc_edge.errors import EngineMissing
 # Engines by name, the preferred one first, with the package that each imports.
 ENGINES = {"llama.cpp": "llama_cpp", "onnxruntime": "onnxruntime"}
 NAMES = {"llama.cpp": "llama-cpp-python", "onnxruntime": "onnxruntime"}
-# The quick one first.
-INSTALL = {
-    "onnxruntime": "pip install 'dnc-edge[cpu]' (under a minute)",
-    "llama.cpp": "pip install 'dnc-edge[gguf]' (compiled in about five minutes)",
-}
+# Extras, and what to expect; the quick one first.
+EXTRAS = {"onnxruntime": ("cpu", "under a minute"), "llama.cpp": ("gguf", "compiled in about five minutes")}
 
 # Kept for as long as the process may call it.
 _handler: Any = None
@@ -31,8 +28,16 @@ def installed() -> list[str]:
     return [engine for engine, package in ENGINES.items() if find_spec(package)]
 
 
+def install(engine: str) -> str:
+    """The command that installs an engine, and how long it takes."""
+    from dnc_edge import installer
+
+    extra, time = EXTRAS[engine]
+    return f"{installer.command(extra)} ({time})"
+
+
 def none_installed() -> EngineMissing:
-    return EngineMissing("no engine is installed", hint=", or ".join(INSTALL.values()))
+    return EngineMissing("no engine is installed", hint=", or ".join(map(install, EXTRAS)))
 
 
 @contextlib.contextmanager
@@ -48,7 +53,7 @@ def loading(engine: str) -> Generator[None]:
     except ModuleNotFoundError as error:
         if error.name != ENGINES[engine]:
             raise _unusable(engine, str(error)) from error
-        raise EngineMissing(f"{NAMES[engine]} is not installed", hint=INSTALL[engine]) from error
+        raise EngineMissing(f"{NAMES[engine]} is not installed", hint=install(engine)) from error
     except (ImportError, OSError, RuntimeError) as error:
         raise _unusable(engine, str(error)) from error
 
@@ -56,7 +61,7 @@ def loading(engine: str) -> Generator[None]:
 def _unusable(engine: str, reason: str) -> EngineMissing:
     first = (reason.splitlines() or ["it does not say why"])[0]
     other = next(name for name in ENGINES if name != engine)
-    instead = f"--engine {other}" if other in installed() else INSTALL[other]
+    instead = f"--engine {other}" if other in installed() else install(other)
     return EngineMissing(f"{NAMES[engine]} does not load: {first}", hint=f"take the other engine: {instead}")
 
 
