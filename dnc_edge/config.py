@@ -7,33 +7,14 @@ setting is DNC_EDGE_ and its name in capitals.
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Mapping
-from dataclasses import Field, dataclass, field, fields
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from dnc_edge.errors import UsageError
+from dnc_edge.settings import checked, known, option, setting, variable
 from dnc_edge.strategies import STRATEGIES
-
-
-def setting(
-    default: Any,
-    help: str,
-    *,
-    short: str | None = None,
-    choices: Collection[str] = (),
-    within: tuple[float, float] | None = None,
-) -> Any:
-    """Describe a setting, for every place that it may come from.
-
-    Args:
-        default: its value if no source gives one.
-        help: what the command line says about it.
-        short: its one-letter option.
-        choices: the texts it may be; () allows any.
-        within: least and most of a number.
-    """
-    return field(default=default, metadata={"help": help, "short": short, "choices": choices, "within": within})
 
 
 @dataclass(frozen=True)
@@ -104,11 +85,10 @@ def load(flags: Mapping[str, Any] | None = None, *, environment: Mapping[str, st
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise UsageError(f"{path}: not TOML ({error})") from error
         for name, value in values.items():
-            merged[name] = _checked(name, value, str(path))
-    for setting in fields(Settings):
-        variable = f"DNC_EDGE_{setting.name.upper()}"
-        if environment.get(variable):
-            merged[setting.name] = _checked(setting.name, environment[variable], variable)
+            merged[name] = checked(Settings, name, value, str(path))
+    for name in known(Settings):
+        if text := environment.get(variable(name)):
+            merged[name] = checked(Settings, name, text, variable(name))
     return Settings(**merged | _given(flags or {}))
 
 
@@ -119,44 +99,12 @@ def changed(settings: Settings, flags: Mapping[str, Any]) -> Settings:
         UsageError: an unknown setting, or a value of the wrong kind, in `settings` too.
     """
     values = {
-        name: _checked(name, value, f"Settings.{name}") for name, value in vars(settings).items() if value is not None
+        name: checked(Settings, name, value, f"Settings.{name}")
+        for name, value in vars(settings).items()
+        if value is not None
     }
     return Settings(**values | _given(flags))
 
 
 def _given(flags: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: _checked(name, value, option(name)) for name, value in flags.items() if value is not None}
-
-
-def option(name: str) -> str:
-    """The long option of a setting."""
-    return f"--{name.replace('_', '-')}"
-
-
-def kind(setting: Field[Any]) -> type[str] | type[int] | type[float]:
-    """The type of a setting's values, None aside."""
-    kinds: dict[str, type[str] | type[int] | type[float]] = {"str": str, "int": int, "float": float}
-    return kinds[str(setting.type).removesuffix(" | None")]
-
-
-def _checked(name: str, value: Any, source: str) -> Any:
-    known = {setting.name: setting for setting in fields(Settings)}
-    if name not in known:
-        raise UsageError(f"{source}: there is no setting {name}", hint=f"settings: {', '.join(known)}")
-    wanted, limits = kind(known[name]), known[name].metadata
-    try:
-        if isinstance(value, bool) or (wanted is str and not isinstance(value, str)):
-            raise ValueError
-        if wanted is int and isinstance(value, float) and not value.is_integer():
-            raise ValueError
-        value = wanted(value)
-    except (ValueError, TypeError, OverflowError):
-        said = {str: "text", int: "a whole number", float: "a number"}[wanted]
-        raise UsageError(f"{source}: {value!r} is not {said}") from None
-    if limits["choices"] and value not in limits["choices"]:
-        raise UsageError(f"{source}: unknown {name} {value!r}", hint=f"choose from: {', '.join(limits['choices'])}")
-    if limits["within"]:
-        low, high = limits["within"]
-        if not low <= value <= high:
-            raise UsageError(f"{source}: {value} is out of range", hint=f"{name} is from {low:g} to {high:g}")
-    return value
+    return {name: checked(Settings, name, value, option(name)) for name, value in flags.items() if value is not None}

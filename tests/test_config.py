@@ -15,6 +15,7 @@ from dnc_edge import config
 from dnc_edge.cli import options
 from dnc_edge.edge import Edge
 from dnc_edge.errors import UsageError
+from dnc_edge.settings import setting
 
 
 def write_file(text: str) -> None:
@@ -74,7 +75,7 @@ def test_a_setting_added_in_one_place_is_read_from_file_environment_edge_and_opt
 ) -> None:
     @dataclass(frozen=True)
     class Wider(config.Settings):
-        beams: int = config.setting(1, "plans compared", short="-b", within=(1, 4))
+        beams: int = setting(1, "plans compared", short="-b", within=(1, 4))
 
     monkeypatch.setattr(config, "Settings", Wider)
     app, seen = typer.Typer(), []

@@ -365,12 +365,12 @@ def test_a_recipe_is_checked_against_what_it_sets(tmp_path: Path) -> None:
     assert recipes.load(None, "base", BaseConfig, {"epochs": 2.5}).epochs == 2.5
     for text, complaint in (
         ("[base]\nlayer = 2", "no setting base.layer"),
-        ("[base]\nlayers = 'two'", "is not int"),
+        ("[base]\nlayers = 'two'", "base.layers = .two. is not a whole number"),
         ("[base]\noptimizer = 'sgd'", "base.optimizer = 'sgd'"),
-        ("[base]\nlayers = 0", "base.layers = 0 is not 1 or more"),
-        ("[base]\nepochs = 0", "base.epochs = 0 is not above 0"),
-        ("[base]\ndropout = 2", "base.dropout = 2 is not 0 to 1"),
-        ("[base]\nlearning_rate = nan", "base.learning_rate = nan is not above 0"),
+        ("[base]\nlayers = 0", "base.layers = 0 is out of range"),
+        ("[base]\nepochs = 0", "base.epochs = 0 is out of range"),
+        ("[base]\ndropout = 2", "base.dropout = 2 is out of range"),
+        ("[base]\nlearning_rate = nan", "base.learning_rate = nan is out of range"),
         ("base = 3", "no .base. table"),
         ("[other]", "no .base. table"),
         ("[base", "cannot read the recipe"),

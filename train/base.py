@@ -19,6 +19,7 @@ from typing import Any
 
 from dnc_edge.errors import InputError
 from dnc_edge.files import replacing
+from dnc_edge.settings import FROM_0, SHARE, setting
 from dnc_edge.train import synthetic
 from dnc_edge.train.arithmetic import Arithmetic, choose
 from dnc_edge.train.augment import Augmenter
@@ -26,7 +27,6 @@ from dnc_edge.train.demonstrations import Demonstration
 from dnc_edge.train.examples import Encoder, Example, pair
 from dnc_edge.train.facts import write_facts
 from dnc_edge.train.leakage import FrozenSides
-from dnc_edge.train.recipes import FROM_0, SHARE, setting
 
 # The state after the last whole epoch, from which a stopped run goes on.
 STATE = "state.pt"

@@ -13,12 +13,12 @@ from typing import Any
 from dnc_edge.errors import InputError
 from dnc_edge.parse import plan as parse_plan
 from dnc_edge.prompts import user_message
+from dnc_edge.settings import FROM_0, SHARE, setting
 from dnc_edge.train import checkpoints
 from dnc_edge.train.arithmetic import Arithmetic, choose
 from dnc_edge.train.checkpoints import Base
 from dnc_edge.train.demonstrations import Demonstration
 from dnc_edge.train.feedback import Preference
-from dnc_edge.train.recipes import FROM_0, SHARE, setting
 
 # (question, context, plan, gold answer) -> reward.
 Reward = Callable[[str, str | None, Sequence[str], str], float]

@@ -17,6 +17,7 @@ from typing import Any
 from dnc_edge.errors import InputError
 from dnc_edge.parse import plan as parse_plan
 from dnc_edge.prompts import FINAL_ANSWER
+from dnc_edge.settings import FROM_0, SHARE, setting
 from dnc_edge.tasks.plans import plan_f1
 from dnc_edge.train import checkpoints
 from dnc_edge.train.arithmetic import Arithmetic, choose
@@ -24,7 +25,6 @@ from dnc_edge.train.base import held_out
 from dnc_edge.train.checkpoints import Base
 from dnc_edge.train.demonstrations import Demonstration, half
 from dnc_edge.train.examples import Example, pair
-from dnc_edge.train.recipes import FROM_0, SHARE, setting
 
 # A new token of a plan that is generated for evaluation; longer ones are cut.
 LONGEST_PLAN = 160

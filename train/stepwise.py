@@ -13,12 +13,12 @@ from random import Random
 from typing import Any
 
 from dnc_edge.errors import InputError
+from dnc_edge.settings import FROM_0, SHARE, setting
 from dnc_edge.tasks import stats
 from dnc_edge.train import checkpoints
 from dnc_edge.train.arithmetic import choose
 from dnc_edge.train.checkpoints import Base
 from dnc_edge.train.rationales import Labelled
-from dnc_edge.train.recipes import FROM_0, SHARE, setting
 
 PREDICT, EXPLAIN = "predict: ", "explain: "
 IGNORED = -100

@@ -9,13 +9,14 @@ import json
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import Field, fields
+from dataclasses import Field
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from dnc_edge import config
+from dnc_edge import settings as described
 from dnc_edge.errors import ExtraMissing, InputError, UsageError
 
 # The options of `settings`, by the setting's name; one that was not given is None.
@@ -53,7 +54,7 @@ def settings(*names: str) -> Callable[[Callable[..., None]], Callable[..., None]
     Returns:
         a decorator; typer reads the options from the signature that it leaves.
     """
-    known = {setting.name: setting for setting in fields(config.Settings)}
+    known = described.known(config.Settings)
     added = [_parameter(known[name]) for name in names]
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
@@ -73,9 +74,9 @@ def settings(*names: str) -> Callable[[Callable[..., None]], Callable[..., None]
 
 
 def _parameter(setting: Field[Any]) -> inspect.Parameter:
-    flags = [flag for flag in (config.option(setting.name), setting.metadata["short"]) if flag]
+    flags = [flag for flag in (described.option(setting.name), setting.metadata["short"]) if flag]
     option = typer.Option(None, *flags, help=setting.metadata["help"], show_default=False)
-    wanted = config.kind(setting) | None
+    wanted = described.kind(setting) | None
     return inspect.Parameter(setting.name, inspect.Parameter.KEYWORD_ONLY, default=option, annotation=wanted)
 
 

@@ -2,35 +2,16 @@
 
 from __future__ import annotations
 
-import math
 import tomllib
 from collections.abc import Mapping
-from dataclasses import Field, field, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
-from dnc_edge.errors import InputError, UsageError
+from dnc_edge.errors import InputError
+from dnc_edge.settings import checked
 
 FOLDER = Path(__file__).parent
 Config = TypeVar("Config")
-# Of numbers.
-SHARE = (0, 1)
-FROM_0 = (0, math.inf)
-_ABOVE_0 = (math.ulp(0.0), math.inf)
-
-
-def setting(
-    default: Any, help: str = "", *, choices: tuple[str, ...] = (), within: tuple[float, float] | None = None
-) -> Any:
-    """A field of a config, and what it may be.
-
-    Args:
-        default: where a recipe says nothing.
-        help: for who reads the config.
-        choices: of a text.
-        within: least and most of a number; without it a whole one is at least 1, and another above 0.
-    """
-    return field(default=default, metadata={"help": help, "choices": choices, "within": within})
 
 
 def names() -> list[str]:
@@ -72,7 +53,7 @@ def load(recipe: str | None, table: str, kind: type[Config], given: Mapping[str,
         recipe: see `find`; None takes the defaults.
         table: "base", "sft", "stepwise" or "prefer".
         kind: the dataclass; its defaults hold where the recipe says nothing.
-        given: settings of the command line, which win; None values are not given.
+        given: settings of the command line, which win.
 
     Raises:
         InputError: the file cannot be read, or a setting is unknown, of the wrong kind, or out of its range.
@@ -84,30 +65,8 @@ def load(recipe: str | None, table: str, kind: type[Config], given: Mapping[str,
         values = top(recipe).get(table)
         if not isinstance(values, dict):
             raise InputError(f"{path} has no [{table}] table")
-    given = {name: value for name, value in (given or {}).items() if value is not None}
-    values = values | given
-    known = {of.name: of for of in fields(kind)}  # type: ignore[arg-type]
-    for name, value in values.items():
-        origin, error = ("--set", UsageError) if name in given else (path, InputError)
-        if name not in known:
-            raise error(f"{origin}: there is no setting {table}.{name}", hint=f"settings: {', '.join(known)}")
-        if complaint := _complaint(known[name], value):
-            raise error(f"{origin}: {table}.{name} = {value!r} {complaint}")
-    return kind(**values)
-
-
-def _complaint(of: Field[Any], value: Any) -> str | None:
-    """What is wrong with a value, if anything is."""
-    # By the annotation: the default of a float may be a whole number.
-    wanted: type = {"int": int, "float": float, "str": str, "bool": bool}[str(of.type)]
-    kinds = (int, float) if wanted is float else wanted
-    if not isinstance(value, kinds) or (isinstance(value, bool) and wanted is not bool):
-        return f"is not {wanted.__name__}"
-    if (choices := of.metadata.get("choices")) and value not in choices:
-        return f"is none of: {', '.join(choices)}"
-    if isinstance(value, int | float) and wanted is not bool:
-        least, most = of.metadata.get("within") or ((1, math.inf) if wanted is int else _ABOVE_0)
-        if not (least <= value <= most and math.isfinite(value)):
-            limits = f"{least} to {most}" if most < math.inf else "above 0" if 0 < least < 1 else f"{least} or more"
-            return f"is not {limits}"
-    return None
+    read = {
+        name: checked(kind, name, value, str(path), table=table, error=InputError) for name, value in values.items()
+    }
+    read |= {name: checked(kind, name, value, "--set", table=table) for name, value in (given or {}).items()}
+    return kind(**read)
