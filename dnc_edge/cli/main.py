@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from dnc_edge import __version__, output
+from dnc_edge import __version__, offline, output
 from dnc_edge.cli import process
 from dnc_edge.errors import DncError, InputError, MissingError
 
@@ -60,6 +60,9 @@ def root(
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
     ] = False,
+    offline: Annotated[
+        bool, typer.Option("--offline", help="Reach nothing beyond this machine; it may stand anywhere.")
+    ] = False,
 ) -> None:
     """Options of every command."""
 
@@ -75,6 +78,10 @@ def main() -> None:
     for index in range(len(arguments) - 1):
         if arguments[index : index + 2] == ["--price", "paper"]:
             arguments[index] = "--local-price"
+    options = arguments[: arguments.index("--")] if "--" in arguments else arguments
+    if "--offline" in options or offline.is_on():
+        arguments = [one for one in options if one != "--offline"] + arguments[len(options) :]
+        offline.enforce()
     warnings.showwarning = _warned
     process.prepare()
     try:

@@ -13,7 +13,8 @@ from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from dnc_edge.errors import SolverError, SolverRejected, SolverServerError
+from dnc_edge import offline
+from dnc_edge.errors import SolverError, SolverRejected, SolverServerError, UsageError
 from dnc_edge.remote import fields
 from dnc_edge.remote.address import HIDDEN, OPENAI, Address
 from dnc_edge.remote.events import Events, loads
@@ -42,7 +43,7 @@ class Endpoint:
         tell: called with a line whenever a server makes us wait.
 
     Raises:
-        UsageError: the address is none.
+        UsageError: the address is none, or is to be reached offline.
     """
 
     model: str
@@ -62,6 +63,11 @@ class Endpoint:
         self._address = Address.parse(given or OPENAI)
         self.base_url = self._address.url if self.base_url else None
         self.name = f"{self.base_url}#{self.model}" if self.base_url else f"openai:{self.model}"
+        try:
+            offline.check(self._address.host)
+        except offline.OfflineError as error:
+            hint = "answer locally with --solver local, or leave --offline out"
+            raise UsageError(f"{self.name}: {error}", hint=hint) from error
         self._transport = Transport(self.name, self.deadlines)
         # What this server was found not to take: fields that are left out or go under another name.
         self._renamed: dict[str, str | None] = {}

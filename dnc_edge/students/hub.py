@@ -134,5 +134,5 @@ def _no_repository(name: str) -> UsageError:
 def _offline(repository: str) -> MissingError:
     return MissingError(
         f"{repository} is not on this machine and the hub cannot be reached",
-        hint="check the network, and that HF_HUB_OFFLINE is not set",
+        hint="check the network, and that neither --offline nor HF_HUB_OFFLINE is set",
     )

@@ -20,6 +20,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
+from dnc_edge import offline
 from dnc_edge.errors import MissingError
 
 PYPI = "https://pypi.org/simple"
@@ -166,6 +167,7 @@ def _broken(address: str, done: int, total: int, reason: str) -> MissingError:
 
 def _opened(address: str, headers: dict[str, str]) -> Any:
     parts = urllib.parse.urlsplit(address)
+    offline.check(parts.hostname or "")
     if parts.username is not None:
         login = f"{urllib.parse.unquote(parts.username)}:{urllib.parse.unquote(parts.password or '')}"
         headers = headers | {"Authorization": f"Basic {base64.b64encode(login.encode()).decode()}"}
