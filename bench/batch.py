@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import json
 import statistics
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from dnc_edge.bench.loopback import LoopbackSolver, Reply
 from dnc_edge.bench.machine import machine, peak_memory
 from dnc_edge.engines import Request
 from dnc_edge.engines.threads import cores
@@ -130,7 +128,7 @@ def _overlap(
     settings = ["--slots", str(slots), "--jobs", str(jobs), "--threads", str(threads)]
     seconds: dict[str, list[float]] = {"local": [], "remote": [], "both": []}
     ratios, shares = [], []
-    with _Solver(delay) as solver:
+    with LoopbackSolver(lambda _: Reply(REPLY, delay)) as solver:
         remote = ["--solver", solver.address]
         for number in range(ROUNDS):
             for name, arguments in (
@@ -152,53 +150,6 @@ def _overlap(
         "ratios": [round(ratio, 3) for ratio in ratios],
         "server_cpu_share": round(statistics.median(shares), 3),
     }
-
-
-class _Solver:
-    """An OpenAI-compatible server on loopback that waits and then gives the same answer.
-
-    One event loop and ready-made bytes: what it takes of the processor is not there for who is measured.
-    """
-
-    def __init__(self, delay: float) -> None:
-        self.delay = delay
-        self.address = ""
-        self._loop = asyncio.new_event_loop()
-        self._reply = _reply()
-
-    def __enter__(self) -> _Solver:
-        server = self._loop.run_until_complete(asyncio.start_server(self._serve, "127.0.0.1", 0))
-        self.address = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1#loopback"
-        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
-            while True:
-                head = (await reader.readuntil(b"\r\n\r\n")).lower()
-                await reader.readexactly(int(head.partition(b"content-length:")[2].split(None, 1)[0]))
-                await asyncio.sleep(self.delay)
-                writer.write(self._reply)
-        writer.close()
-
-
-def _reply() -> bytes:
-    """The answer as an event stream, head and all."""
-    head = {"id": "1", "object": "chat.completion.chunk", "created": 1, "model": "loopback"}
-    usage = {"prompt_tokens": 50, "completion_tokens": 20, "total_tokens": 70}
-    events: list[dict[str, Any]] = [
-        {"choices": [{"index": 0, "delta": {"content": REPLY}, "finish_reason": None}]},
-        {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]},
-        {"choices": [], "usage": usage},
-    ]
-    body = "".join(f"data: {json.dumps({**head, **event})}\n\n" for event in events) + "data: [DONE]\n\n"
-    fields = f"Content-Type: text/event-stream\r\nContent-Length: {len(body)}"
-    return f"HTTP/1.1 200 OK\r\n{fields}\r\n\r\n{body}".encode()
 
 
 if __name__ == "__main__":

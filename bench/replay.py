@@ -61,11 +61,11 @@ def replay(path: Path, task: Task) -> Replay:
         InputError: the file cannot be read, or a line is no recorded reply; none is of this task.
     """
     task = task.answered
-    wanted = {_letters(problem.question): problem for problem in task.problems}
+    wanted = {letters(problem.question): problem for problem in task.problems}
     hits: dict[str, float] = {}
     result = Replay(path.name, task.name, stats.wilson(0, 0))
     for row in read(path):
-        problem = wanted.get(_letters(row.question))
+        problem = wanted.get(letters(row.question))
         if problem is None:
             result.foreign.append(row.line)
         elif problem.id in hits:
@@ -109,7 +109,7 @@ def _read(reply: str | None) -> str | None:
     return parse.scored_answer(reply) if reply else None
 
 
-def _letters(text: str) -> str:
+def letters(text: str) -> str:
     return re.sub(r"[\W_]+", "", text).lower()
 
 

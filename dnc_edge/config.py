@@ -53,6 +53,10 @@ class Settings:
     )
     engine: str | None = setting(None, "llama.cpp or onnxruntime", choices=("llama.cpp", "onnxruntime"))
     threads: int | None = setting(None, "compute threads of the local engine", within=(1, 1024))
+    strong: str | None = setting(None, "a second solver, for questions that the first is not enough for; see --route")
+    route: str | None = setting(
+        None, "auto, or the chance (0 to 1) that --solver is enough below which --strong is asked [default: auto]"
+    )
     fallback: str | None = setting(None, "local: answer locally when the solver fails", choices=("local",))
     logging: str = setting(
         "figures", "what the log keeps of a question: off, figures, or texts too", choices=("off", "figures", "texts")
@@ -66,6 +70,11 @@ def config_path() -> Path:
     import platformdirs
 
     return platformdirs.user_config_path("dnc-edge") / "config.toml"
+
+
+def route_path() -> Path:
+    """Where `bench route` keeps its calibration: beside the settings file."""
+    return config_path().with_name("route.json")
 
 
 def load(flags: Mapping[str, Any] | None = None, *, environment: Mapping[str, str] | None = None) -> Settings:

@@ -9,9 +9,9 @@ from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dnc_edge.config import Settings, changed, load
+from dnc_edge.config import Settings, changed, load, route_path
 from dnc_edge.engines.protocol import Sampling
-from dnc_edge.errors import InputError
+from dnc_edge.errors import InputError, UsageError
 from dnc_edge.remote.pricing import Prices
 from dnc_edge.strategies import STRATEGIES
 from dnc_edge.types import Event, Finished, Question, Record
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from dnc_edge.remote.protocol import Chat
     from dnc_edge.remote.store import Store
     from dnc_edge.solvers import Solver
+    from dnc_edge.solvers.routing import Router
     from dnc_edge.students.chat import LocalChat
     from dnc_edge.students.student import Student
 
@@ -137,9 +138,11 @@ class Edge:
         if solve and (settings.decomposer == "none" or settings.plan == "never"):
             strategy = "single"
         solver = self.solver if solve else None
-        if solver and not solver.small:
-            # The import of the HTTP library and the TLS set-up run while the student loads and decodes.
-            threading.Thread(target=_quietly, args=(solver.prepare,), daemon=True).start()
+        router = self.router if solve else None
+        for one in (solver, router.strong if router else None):
+            if one and not one.small:
+                # The import of the HTTP library and the TLS set-up run while the student loads and decodes.
+                threading.Thread(target=_quietly, args=(one.prepare,), daemon=True).start()
         return Pipeline(
             strategy=strategy,
             decomposer=self.decomposer if decompose and STRATEGIES[strategy].decomposes else None,
@@ -147,7 +150,26 @@ class Edge:
             # Settings are checked against the choices when they are merged.
             mode=settings.mode,  # type: ignore[arg-type]
             prices=self.prices,
+            router=router,
         )
+
+    @functools.cached_property
+    def router(self) -> Router | None:
+        """What chooses between the two solvers of the settings; None if there is one.
+
+        Raises:
+            UsageError: a route without a second solver, or none that can be taken.
+        """
+        from dnc_edge import models
+        from dnc_edge.solvers.routing import Route, Router
+
+        settings = self.settings
+        if settings.strong is None:
+            if settings.route is not None:
+                raise UsageError("--route needs a second solver", hint="name it with --strong")
+            return None
+        route = Route.of(settings.route or "auto", route_path())
+        return Router(self.solver, models.solver(settings.strong, self), route)
 
     @functools.cached_property
     def decomposer(self) -> Decomposer:

@@ -13,7 +13,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, TextIO
 
 from dnc_edge.errors import DncError, InputError, UsageError
-from dnc_edge.types import AnswerDelta, Event, Finished, Notice, PlanDelta, Record, SubQuestion
+from dnc_edge.types import AnswerDelta, Event, Finished, Notice, PlanDelta, Record, SubAnswer, SubQuestion
 
 if TYPE_CHECKING:
     from dnc_edge.batch.batch import Progress
@@ -246,6 +246,8 @@ def _show(events: Iterator[Event], live: bool) -> Finished:
                 view.plan_text(event.text)
             case SubQuestion():
                 view.subquestion(event)
+            case SubAnswer():
+                view.subanswer(event)
             case AnswerDelta() if live:
                 view.answer_text(event.text)
             case Notice():
@@ -268,6 +270,7 @@ def _show_events(events: Iterator[Event]) -> Finished:
             "PlanDelta": "plan_delta",
             "SubQuestion": "subquestion",
             "AnswerDelta": "answer_delta",
+            "SubAnswer": "subanswer",
             "Notice": "notice",
         }
         print_json({"event": name[type(event).__name__], **asdict(event)})
@@ -356,6 +359,15 @@ class _View:
             self._in_answer = True
             print_line("")
         self._write(safe(text))
+
+    def subanswer(self, event: SubAnswer) -> None:
+        """The answer of one sub-question: what was shown of it as it came is not shown again."""
+        if self._in_answer:
+            self._leave_answer()
+            return
+        self.end_plan_line()
+        note = " (worked out here)" if event.worked_out else ""
+        print_line(f"  {_dim(f'{event.number}:', sys.stdout)} {safe(event.text)}{_dim(note, sys.stdout)}")
 
     def finish(self, record: Record) -> None:
         if self._start:

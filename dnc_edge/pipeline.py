@@ -7,8 +7,8 @@ stream with a record that holds the error and what the stages before it made.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Generator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Generator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from dnc_edge import prompts
@@ -21,6 +21,7 @@ from dnc_edge.types import Answer, Event, Finished, Plan, Question, Record, reco
 if TYPE_CHECKING:
     from dnc_edge.decomposers import Decomposer
     from dnc_edge.solvers import Mode, Solver
+    from dnc_edge.solvers.routing import Router
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,7 @@ class Pipeline:
         solver: None to deliver plans only.
         mode: how the solver answers without sub-questions: "cot" step by step, "direct" at once.
         prices: their date goes into a record that costs money.
+        router: chooses another solver than `solver`, its cheap one, for questions that need it.
     """
 
     strategy: str = "static"
@@ -40,6 +42,19 @@ class Pipeline:
     solver: Solver | None = None
     mode: Mode = "cot"
     prices: Prices = field(default_factory=Prices)
+    router: Router | None = None
+
+    @property
+    def routes(self) -> bool:
+        return self.router is not None
+
+    def chosen(self, question: Question, plan: Plan | None, record: RecordBuilder) -> Pipeline:
+        """The pipeline with the solver for this question, once its plan, if it has one, is known."""
+        if self.router is None or self.solver is None:
+            return self
+        solver, routed = self.router.choose(question, plan)
+        record.routed(routed, solver.name)
+        return replace(self, solver=solver, router=None)
 
     @property
     def method(self) -> Strategy:
@@ -55,13 +70,18 @@ class Pipeline:
             "strategy": self.strategy,
             "mode": self.mode,
             "decomposer": None,
-            "solver": self.solver.identity if self.solver else None,
+            "solver": self._solver_identity(),
         }
         if plan is not None:
             settings["decomposer"] = {"given": list(plan)}
         elif self.decomposer and self.method.decomposes:
             settings["decomposer"] = self.decomposer.identity(question)
         return record_key(settings)
+
+    def _solver_identity(self) -> Mapping[str, Any] | None:
+        if self.router is not None:
+            return self.router.identity
+        return self.solver.identity if self.solver else None
 
     def stream(self, question: Question, plan: Sequence[str] | None = None) -> Generator[Event]:
         """Run one question.
@@ -77,7 +97,8 @@ class Pipeline:
             if plan is None:
                 yield from self.method.run(self, question, builder)
             else:
-                yield from self.method.solve(self, question, plan, builder)
+                parts = self.chosen(question, Plan(tuple(plan)), builder)
+                yield from self.method.solve(parts, question, plan, builder)
         yield builder.finished()
 
     def finish(
@@ -96,7 +117,8 @@ class Pipeline:
             if answer is not None:
                 builder.solved(answer)
             else:
-                for _ in self.method.solve(self, question, builder.subquestions, builder):
+                parts = self.chosen(question, plan if isinstance(plan, Plan) else None, builder)
+                for _ in self.method.solve(parts, question, builder.subquestions, builder):
                     pass
         return builder.finished()
 

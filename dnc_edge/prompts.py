@@ -171,6 +171,7 @@ _ENGLISH = frozenset(
     "each should were after before more most there".split()
 )
 
+_REFERENCE = re.compile(r"#([1-9]\d?)\b")
 _ENGLISH_FORM = re.compile(r"[a-z]['’]s\b|\bin an?\b")
 
 
@@ -225,7 +226,12 @@ def substitute(subquestion: str, answers: Sequence[str]) -> str:
         number = int(match.group(1))
         return answers[number - 1].rstrip(".") if number <= len(answers) else match.group(0)
 
-    return re.sub(r"#([1-9]\d?)\b", answer, subquestion)
+    return _REFERENCE.sub(answer, subquestion)
+
+
+def references(subquestion: str) -> list[int]:
+    """The numbers of the sub-questions whose answers a sub-question refers to."""
+    return [int(number) for number in _REFERENCE.findall(subquestion)]
 
 
 def decompose(question: str, context: str | None, *, cap: int, shots: int = 0) -> list[Message]:
@@ -272,9 +278,16 @@ def step(question: str, context: str | None, history: Sequence[tuple[str, str]],
     return [_system(_STEP), _user(turn_message(question, context, history, subquestion))]
 
 
-def conclude(question: str, context: str | None, history: Sequence[tuple[str, str]]) -> list[Message]:
-    """Ask for the answer of the question once its sub-questions are answered."""
+def conclude(
+    question: str, context: str | None, history: Sequence[tuple[str, str]], rest: Sequence[str] = ()
+) -> list[Message]:
+    """Ask for the answer of the question once its sub-questions are answered, all but the `rest`."""
     kind = kind_of(question, context)
+    if rest:
+        known = "\n".join(f"- {asked}\n  {given}" for asked, given in history)
+        text = user_message(question, context) + f"\n\nKnown already:\n{known}\n\nSub-questions:\n{numbered(rest)}"
+        instruction = _SOLVE_OPEN if kind == "open" else _SOLVE.format(hint=_SOLVE_HINT[kind])
+        return [_system(instruction), _user(text)]
     instruction = _CONCLUDE_OPEN if kind == "open" else _CONCLUDE.format(hint=_SOLVE_HINT[kind])
     return [_system(instruction), _user(turn_message(question, context, history))]
 

@@ -8,7 +8,7 @@ from types import TracebackType
 
 from dnc_edge.errors import DncError, Unexpected
 from dnc_edge.remote.pricing import Prices
-from dnc_edge.types import Answer, Finished, Plan, Record, Usage
+from dnc_edge.types import Answer, Finished, Plan, Record, Routed, Usage
 
 
 class RecordBuilder:
@@ -69,7 +69,16 @@ class RecordBuilder:
             subanswers=answer.subanswers,
             finish_reason=answer.finish_reason,
             solver=answer.solver or self._record.solver,
+            worked_out=answer.worked_out or None,
         )
+
+    def chose(self, strategy: str) -> None:
+        """Say which strategy was taken, if that was left open."""
+        self._record = replace(self._record, strategy=strategy)
+
+    def routed(self, routed: Routed, solver: str) -> None:
+        """Say which solver is asked, if that was left open."""
+        self._record = replace(self._record, routed=routed, solver=solver)
 
     def __enter__(self) -> RecordBuilder:
         return self

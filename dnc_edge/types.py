@@ -16,8 +16,7 @@ SCHEMA = 1
 RECORD_FIELDS = (
     "schema", "id", "question", "context", "subquestions", "subanswers", "answer", "text", "finish_reason", "strategy",
     "decomposer", "engine", "level", "solver", "prompt_version", "plan_logprob", "plan_confidence", "withheld",
-    "repaired", "usage", "cost_usd",
-    "price_date", "seconds", "error", "key",
+    "repaired", "worked_out", "routed", "usage", "cost_usd", "price_date", "seconds", "error", "key",
 )  # fmt: skip
 
 
@@ -97,7 +96,8 @@ class Plan:
 class Answer:
     """What a solver delivers: the final answer, the sub-answers it gave on the way, the whole reply.
 
-    `solver` names who answered where that is not the solver that was asked (a fallback).
+    `solver` names who answered if that is not the solver that was asked (a fallback). `worked_out` holds the numbers,
+    from 1, of the sub-questions that the calculator answered in its place.
     """
 
     answer: str | None
@@ -106,6 +106,21 @@ class Answer:
     finish_reason: str = "stop"
     usage: Usage = Usage()
     solver: str | None = None
+    worked_out: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Routed:
+    """Which of two solvers a question went to.
+
+    Attributes:
+        to: "cheap" or "strong".
+        chance: from 0 to 1, that the cheap one is enough; below `threshold` the strong one is asked.
+    """
+
+    to: str
+    chance: float
+    threshold: float
 
 
 @dataclass(frozen=True)
@@ -125,7 +140,8 @@ class Record:
     """The one shape in which results are kept; a plan is a record without an answer.
 
     `subquestions` is None where there was no decomposition stage, empty where the decomposer said that
-    none are needed. `key` is the hash of everything that changes the answer.
+    none are needed. `key` is the hash of everything that changes the answer. `worked_out` holds the numbers of the
+    sub-questions that were answered by the calculator here, None if there is none.
     """
 
     id: str
@@ -147,6 +163,8 @@ class Record:
     plan_confidence: float | None = None
     withheld: tuple[str, ...] | None = None
     repaired: int = 0
+    worked_out: tuple[int, ...] | None = None
+    routed: Routed | None = None
     usage: Mapping[str, Usage] = field(default_factory=dict)
     cost_usd: float | None = 0.0
     price_date: str | None = None
@@ -160,6 +178,7 @@ class Record:
         values = {name: getattr(self, name) for name in RECORD_FIELDS}
         values["usage"] = {stage: dict(vars(usage)) for stage, usage in self.usage.items()}
         values["error"] = dict(vars(self.error)) if self.error else None
+        values["routed"] = dict(vars(self.routed)) if self.routed else None
         return values
 
     def to_json(self) -> str:
@@ -190,8 +209,12 @@ class Record:
             kept["usage"] = {stage: Usage(**usage) for stage, usage in kept.get("usage", {}).items()}
             if kept.get("error"):
                 kept["error"] = RecordError(**kept["error"])
+            if kept.get("routed"):
+                kept["routed"] = Routed(**kept["routed"])
+            if kept.get("worked_out") is not None:
+                kept["worked_out"] = tuple(map(int, kept["worked_out"]))
             record = cls(**kept)
-        except (TypeError, AttributeError) as error:
+        except (TypeError, ValueError, AttributeError) as error:
             raise InputError(f"{where}: not a dnc-edge record ({error})") from error
         if not isinstance(record.question, str) or not record.question.strip():
             raise InputError(f"{where}: the record has no question")
@@ -213,7 +236,8 @@ def record_key(settings: Mapping[str, Any]) -> str:
     return "sha256:" + hashlib.sha256(text.encode("utf-8", errors="surrogatepass")).hexdigest()
 
 
-# What a strategy yields, in order: deltas and sub-questions of the plan, deltas of the answer, the record.
+# What a strategy yields, in order: deltas and sub-questions of the plan, answers of them and deltas of the answer, the
+# record.
 
 
 @dataclass(frozen=True)
@@ -239,6 +263,15 @@ class AnswerDelta:
 
 
 @dataclass(frozen=True)
+class SubAnswer:
+    """The whole answer of one sub-question that was asked by itself; `worked_out` if the calculator gave it."""
+
+    number: int
+    text: str
+    worked_out: bool = False
+
+
+@dataclass(frozen=True)
 class Notice:
     """Something the user should know before the answer ("the solver failed; answering locally")."""
 
@@ -253,4 +286,4 @@ class Finished:
     error: DncError | None = None
 
 
-Event = PlanDelta | SubQuestion | AnswerDelta | Notice | Finished
+Event = PlanDelta | SubQuestion | AnswerDelta | SubAnswer | Notice | Finished

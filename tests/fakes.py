@@ -109,8 +109,8 @@ class ScriptedSolver:
     def step(self, question: Question, history: History, subquestion: str) -> Solving:
         return self._reply("step", (subquestion,))
 
-    def conclude(self, question: Question, history: History) -> Solving:
-        return self._reply("conclude", tuple(answer for _, answer in history))
+    def conclude(self, question: Question, history: History, rest: Sequence[str] = ()) -> Solving:
+        return self._reply("conclude", (*(answer for _, answer in history), *rest))
 
     def _reply(self, kind: str, given: tuple[str, ...]) -> Solving:
         self.asked.append((kind, given))

@@ -10,7 +10,7 @@ import pytest
 from dnc_edge.decomposers import GivenDecomposer, StudentDecomposer, recorded, trivial
 from dnc_edge.pipeline import Pipeline
 from dnc_edge.solvers import FallbackSolver, LocalSolver
-from dnc_edge.types import AnswerDelta, Event, Finished, Notice, PlanDelta, Question, Record, SubQuestion
+from dnc_edge.types import AnswerDelta, Event, Finished, Notice, PlanDelta, Question, Record, SubAnswer, SubQuestion
 from tests.fakes import ScriptedSolver, scripted_student
 
 QUESTION = Question("Tom has 3 boxes of 12 eggs and uses 7. How many are left?")
@@ -75,17 +75,30 @@ def test_a_given_plan_is_solved_as_it_is() -> None:
 
 def test_dynamic_takes_turns_and_substitutes_earlier_answers() -> None:
     solver = ScriptedSolver("36.", "So 29", "The answer is: 29")
-    decomposer = StudentDecomposer(scripted_student("How many eggs?\nx?", "What is #1 less 7?\ny?", "No decomposition"))
+    decomposer = StudentDecomposer(
+        scripted_student("How many eggs?\nx?", "How many of #1 are left?\ny?", "No decomposition")
+    )
     _, last = run(Pipeline("dynamic", decomposer, solver))
     assert solver.asked == [
         ("step", ("How many eggs?",)),
-        ("step", ("What is 36 less 7?",)),
+        ("step", ("How many of 36 are left?",)),
         ("conclude", ("36.", "So 29")),
     ]
     record = last.record
-    assert record.subquestions == ("How many eggs?", "What is #1 less 7?")
+    assert record.subquestions == ("How many eggs?", "How many of #1 are left?")
     assert record.subanswers == ("36.", "So 29") and record.answer == "29"
     assert record.usage["decompose"].requests == 3 and record.usage["solve"].requests == 3
+
+
+def test_dynamic_pays_nobody_for_arithmetic() -> None:
+    solver = ScriptedSolver("36 eggs.", "The answer is: 29")
+    decomposer = StudentDecomposer(scripted_student("How many eggs?", "What is #1 less 7?", "No decomposition"))
+    events, last = run(Pipeline("dynamic", decomposer, solver))
+    assert [kind for kind, _ in solver.asked] == ["step", "conclude"]
+    record = last.record
+    assert record.subanswers == ("36 eggs.", "36 - 7 = 29") and record.worked_out == (2,)
+    assert SubAnswer(2, "36 - 7 = 29", worked_out=True) in events and SubAnswer(1, "36 eggs.") in events
+    assert Record.from_json(record.to_json()) == record
 
 
 def test_dynamic_never_asks_the_same_twice() -> None:

@@ -15,7 +15,9 @@ from dnc_edge.remote.endpoint import Endpoint
 from dnc_edge.remote.gate import bound
 from dnc_edge.remote.usage import BYTES_PER_TOKEN, CHARACTERS_PER_TOKEN
 from dnc_edge.solvers import ChatSolver, FallbackSolver, LocalSolver, Solver
-from dnc_edge.strategies import Dynamic, Single, Static
+from dnc_edge.strategies import Auto, Dynamic, Graph, Single, Static
+from dnc_edge.strategies.graph import is_wide
+from dnc_edge.strategies.plan_graph import PlanGraph
 from dnc_edge.streams import result_of
 from dnc_edge.students.chat import LocalChat
 from dnc_edge.types import Question, Usage
@@ -31,7 +33,7 @@ PER_LINE = 8
 SAMPLE = 20
 # What other packages add has costs of its own.
 KNOWN = (ChatDecomposer, GivenDecomposer, StudentDecomposer, ChatSolver, FallbackSolver, LocalSolver)
-KNOWN_STRATEGIES = (Single, Static, Dynamic)
+KNOWN_STRATEGIES = (Single, Static, Dynamic, Graph, Auto)
 
 
 @dataclass(frozen=True)
@@ -103,8 +105,10 @@ def _expected(pipeline: Pipeline, question: Question) -> Usage:
         made = result_of(pipeline.decomposer.decompose(question))
         plan, used = made.subquestions, Usage(cost_usd=made.usage.cost_usd)
     solver = pipeline.solver
-    if not isinstance(pipeline.method, KNOWN_STRATEGIES) or (
-        solver and (not isinstance(solver, KNOWN) or (not _remote(solver) and pipeline.prices.local))
+    if (
+        pipeline.routes
+        or not isinstance(pipeline.method, KNOWN_STRATEGIES)
+        or (solver and (not isinstance(solver, KNOWN) or (not _remote(solver) and pipeline.prices.local)))
     ):
         used += Usage(cost_usd=None)
     for endpoint, messages, output in _requests(pipeline, question, plan):
@@ -131,8 +135,19 @@ def _requests(
         for number, subquestion in enumerate(plan):
             yield solver, prompts.step(text, context, turns[:number], subquestion), TOKENS_PER_TURN
         yield solver, prompts.conclude(text, context, turns), TOKENS_AT_END
+    elif solver and plan and _side_by_side(pipeline, question, plan):
+        graph = PlanGraph.of(question, plan)
+        for number, subquestion in enumerate(plan):
+            behind = [turns[index] for index in graph.behind(number)]
+            yield solver, prompts.step(text, context, behind, subquestion), TOKENS_PER_TURN
+        yield solver, prompts.conclude(text, context, turns), TOKENS_AT_END
     elif solver:
         yield solver, _solve(pipeline, question, plan), TOKENS_PER_STEP * max(1, len(plan)) + TOKENS_AT_END
+
+
+def _side_by_side(pipeline: Pipeline, question: Question, plan: Sequence[str]) -> bool:
+    method = pipeline.method
+    return isinstance(method, Graph) or (isinstance(method, Auto) and is_wide(question, plan))
 
 
 def _decompose(pipeline: Pipeline, question: Question) -> list[prompts.Message]:
@@ -154,7 +169,11 @@ def _solve(pipeline: Pipeline, question: Question, plan: Sequence[str]) -> list[
 def _most(pipeline: Pipeline, question: Question) -> float | None:
     """Dollars of a question if every plan and reply is as long as allowed, and every attempt is charged."""
     parts = [part for part in (pipeline.decomposer, pipeline.solver) if part]
-    if not isinstance(pipeline.method, KNOWN_STRATEGIES) or not all(isinstance(part, KNOWN) for part in parts):
+    if (
+        pipeline.routes
+        or not isinstance(pipeline.method, KNOWN_STRATEGIES)
+        or not all(isinstance(part, KNOWN) for part in parts)
+    ):
         return None
     local = any(not _remote(part) or isinstance(part, FallbackSolver) for part in parts)
     if local and pipeline.prices.local:
@@ -172,22 +191,22 @@ def _most(pipeline: Pipeline, question: Question) -> float | None:
 def _ceilings(pipeline: Pipeline, question: Question) -> Iterator[tuple[Endpoint, Usage]]:
     """(endpoint, the most that it can use) of every remote request.
 
-    A sub-question of `dynamic` is taken to refer to each earlier answer once.
+    A sub-question of `dynamic`, `graph` or `auto` is taken to refer to each earlier answer once.
     """
     planner, solver = _remote(pipeline.decomposer), _remote(pipeline.solver)
     text, context = question.text, question.context
     turns, plan = _longest_plan(pipeline.decomposer, question)
     ends: list[Usage] = []
-    if not pipeline.method.plans_first and solver:
+    if not pipeline.method.asks_once and solver:
         answer = _longest_reply(solver)
         turn = plan + answer + 2 * PER_LINE
         for number in range(turns):
-            if planner:
+            if planner and not pipeline.method.plans_first:
                 yield planner, _ceiling(planner, prompts.next_subquestion(text, context, [("?", "?")]), number * turn)
             messages = prompts.step(text, context, [("?", "?")], "?")
             yield solver, _ceiling(solver, messages, number * (turn + answer) + plan)
         ends.append(_ceiling(solver, prompts.conclude(text, context, [("?", "?")]), turns * turn))
-    elif planner:
+    if planner and pipeline.method.plans_first:
         yield planner, _ceiling(planner, _decompose(pipeline, question), 0)
     if solver:
         # One of these ends the question: with a plan, or with an empty one, which other words ask for.

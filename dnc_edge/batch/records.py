@@ -31,7 +31,8 @@ def records(questions: Iterable[Question], pipeline: Pipeline, *, jobs: int = 8)
     """
     decomposer, solver = pipeline.decomposer, pipeline.solver
     method = pipeline.method
-    if method.asks_once and isinstance(solver, LocalSolver) and _made_by(decomposer, solver.student):
+    one_solver = method.asks_once and not pipeline.routes
+    if one_solver and isinstance(solver, LocalSolver) and _made_by(decomposer, solver.student):
         yield from _by_one_student(questions, pipeline, decomposer, solver)
         return
     if method.decomposes and method.plans_first and isinstance(decomposer, StudentDecomposer):

@@ -12,6 +12,8 @@ from dnc_edge.cli import options
     "decomposer",
     "plan",
     "solver",
+    "strong",
+    "route",
     "fallback",
     "strategy",
     "mode",

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     "decomposer",
     "plan",
     "solver",
+    "strong",
+    "route",
     "strategy",
     "mode",
     "max_subquestions",

@@ -39,8 +39,8 @@ class ChatSolver:
     def step(self, question: Question, history: History, subquestion: str) -> Solving:
         return self._ask(prompts.step(question.text, question.context, history, subquestion))
 
-    def conclude(self, question: Question, history: History) -> Solving:
-        return self._ask(prompts.conclude(question.text, question.context, history))
+    def conclude(self, question: Question, history: History, rest: Sequence[str] = ()) -> Solving:
+        return self._ask(prompts.conclude(question.text, question.context, history, rest))
 
     def _ask(self, messages: list[prompts.Message]) -> Solving:
         reply = yield from priced(self._chat, messages, self.prices, AnswerDelta)

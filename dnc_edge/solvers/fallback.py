@@ -36,8 +36,8 @@ class FallbackSolver:
     def step(self, question: Question, history: History, subquestion: str) -> Solving:
         return self._either(lambda solver: solver.step(question, history, subquestion))
 
-    def conclude(self, question: Question, history: History) -> Solving:
-        return self._either(lambda solver: solver.conclude(question, history))
+    def conclude(self, question: Question, history: History, rest: Sequence[str] = ()) -> Solving:
+        return self._either(lambda solver: solver.conclude(question, history, rest))
 
     def _either(self, ask: Callable[[Solver], Solving]) -> Solving:
         try:

@@ -71,9 +71,11 @@ class LocalSolver:
         plan = [asked for asked, _ in history] + [subquestion]
         return self._ask(question, plan, given=f"{given}{len(plan)}. ", one_line=True)
 
-    def conclude(self, question: Question, history: History) -> Solving:
-        asked = [asked for asked, _ in history]
-        return self._ask(question, asked, given=_answered(history), lead=prompts.FINAL_ANSWER)
+    def conclude(self, question: Question, history: History, rest: Sequence[str] = ()) -> Solving:
+        plan = [asked for asked, _ in history] + list(rest)
+        lead = "" if rest else prompts.FINAL_ANSWER
+        answer = yield from self._ask(question, plan, given=_answered(history), lead=lead)
+        return replace(answer, subanswers=answer.subanswers[len(history) :])
 
     def _ask(
         self, question: Question, plan: Sequence[str], *, given: str = "", lead: str = "", one_line: bool = False

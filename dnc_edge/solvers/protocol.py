@@ -49,6 +49,12 @@ class Solver(Protocol):
         """Answer one sub-question, given those answered so far."""
         ...
 
-    def conclude(self, question: Question, history: History) -> Solving:
-        """Answer the question, given its answered sub-questions."""
+    def conclude(self, question: Question, history: History, rest: Sequence[str] = ()) -> Solving:
+        """Answer the question, given its answered sub-questions.
+
+        Args:
+            question: what was asked.
+            history: sub-questions with their answers.
+            rest: further sub-questions, to be answered on the way; the answer's sub-answers are theirs.
+        """
         ...

@@ -1,4 +1,4 @@
-"""The strategies: how decomposer and solver work on one question. A new one is one entry in `STRATEGIES`."""
+"""What a strategy is, and those that solve one step after another: single, static, dynamic."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar, Protocol
 
 from dnc_edge import prompts
-from dnc_edge.types import AnswerDelta, Event, Notice, Question
+from dnc_edge.types import Answer, AnswerDelta, Event, Notice, Question, SubAnswer
 
 if TYPE_CHECKING:
     from dnc_edge.decomposers import Decomposer
     from dnc_edge.record_builder import RecordBuilder
     from dnc_edge.solvers import Mode, Solver
+    from dnc_edge.types import Plan
 
 
 class Parts(Protocol):
@@ -26,6 +27,15 @@ class Parts(Protocol):
 
     @property
     def mode(self) -> Mode: ...
+
+    @property
+    def routes(self) -> bool:
+        """Whether the solver is chosen for each question, once its plan is known."""
+        ...
+
+    def chosen(self, question: Question, plan: Plan | None, record: RecordBuilder) -> Parts:
+        """The parts with the solver for this question; the record says which it is."""
+        ...
 
 
 class Strategy:
@@ -51,6 +61,7 @@ class Strategy:
             if plan.note:
                 yield Notice(plan.note)
             subquestions = plan.subquestions
+            parts = parts.chosen(question, plan, record)
         yield from self.solve(parts, question, subquestions, record)
 
     def solve(
@@ -69,7 +80,7 @@ class Single(Strategy):
     decomposes = False
 
     def run(self, parts: Parts, question: Question, record: RecordBuilder) -> Generator[Event]:
-        return self.solve(parts, question, (), record)
+        return self.solve(parts.chosen(question, None, record), question, (), record)
 
 
 class Static(Strategy):
@@ -83,10 +94,13 @@ class Dynamic(Strategy):
     asks_once = False
 
     def run(self, parts: Parts, question: Question, record: RecordBuilder) -> Generator[Event]:
-        decomposer, solver = parts.decomposer, parts.solver
+        from dnc_edge.strategies.local_steps import work_out
+
+        decomposer, solver = parts.decomposer, parts.chosen(question, None, record).solver
         if decomposer is None or solver is None:
             raise ValueError("dynamic takes a decomposer and a solver")
         history: list[tuple[str, str]] = []
+        worked_out: list[int] = []
         while len(history) < decomposer.cap:
             record.stage = "decompose"
             plan = yield from decomposer.next(question, history)
@@ -95,15 +109,21 @@ class Dynamic(Strategy):
             if not plan.subquestions:
                 break
             record.stage = "solve"
-            subquestion = prompts.substitute(plan.subquestions[0], [given for _, given in history])
-            step = yield from solver.step(question, history, subquestion)
-            # Each answer is a line of its own in the stream.
-            yield AnswerDelta("\n")
-            history.append((plan.subquestions[0], " ".join(step.text.split())))
-            record.solved(replace(step, answer=None, text="", subanswers=tuple(given for _, given in history)))
+            answers = [given for _, given in history]
+            known = work_out(plan.subquestions[0], answers)
+            if known is not None:
+                step = Answer(None, known)
+                worked_out.append(len(history) + 1)
+                yield AnswerDelta(known)
+            else:
+                step = yield from solver.step(question, history, prompts.substitute(plan.subquestions[0], answers))
+            text = " ".join(step.text.split())
+            yield SubAnswer(len(history) + 1, text, worked_out=known is not None)
+            history.append((plan.subquestions[0], text))
+            record.solved(
+                replace(step, answer=None, text="", subanswers=(*answers, text), worked_out=tuple(worked_out))
+            )
         record.stage = "solve"
         answer = yield from (solver.conclude(question, history) if history else solver.solve(question, (), parts.mode))
-        record.solved(replace(answer, subanswers=tuple(given for _, given in history)))
-
-
-STRATEGIES: dict[str, Strategy] = {"single": Single(), "static": Static(), "dynamic": Dynamic()}
+        subanswers = tuple(given for _, given in history)
+        record.solved(replace(answer, subanswers=subanswers, worked_out=tuple(worked_out)))
