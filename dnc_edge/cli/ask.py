@@ -6,29 +6,7 @@ from dnc_edge import output
 from dnc_edge.cli import options
 
 
-@options.settings(
-    "student",
-    "level",
-    "decomposer",
-    "plan",
-    "solver",
-    "strong",
-    "route",
-    "fallback",
-    "strategy",
-    "mode",
-    "max_subquestions",
-    "temperature",
-    "top_p",
-    "seed",
-    "max_tokens",
-    "timeout",
-    "patience",
-    "instruction",
-    "shots",
-    "engine",
-    "threads",
-)
+@options.settings(*options.STUDENT, *options.PLAN, *options.SOLVER, "fallback", *options.STRATEGY, *options.ENDPOINT)
 def ask(
     question: options.Text = None,
     file: options.File = None,

@@ -15,45 +15,22 @@ if TYPE_CHECKING:
     from dnc_edge.batch.batch import Progress
 
 
-@options.settings(
-    "student",
-    "level",
-    "decomposer",
-    "plan",
-    "solver",
-    "strong",
-    "route",
-    "strategy",
-    "mode",
-    "max_subquestions",
-    "temperature",
-    "top_p",
-    "seed",
-    "max_tokens",
-    "timeout",
-    "patience",
-    "instruction",
-    "shots",
-    "engine",
-    "threads",
-)
+@options.settings(*options.STUDENT, *options.PLAN, *options.SOLVER, *options.STRATEGY, *options.ENDPOINT)
 def batch(
     source: Annotated[str, typer.Argument(metavar="IN", help="JSONL, CSV, TSV, Parquet, text, or .gz; - reads stdin.")],
     out: Annotated[str, typer.Option("--out", "-o", help=".jsonl, .csv, .tsv, .parquet or .gz; - prints JSON lines.")],
-    plan_only: Annotated[bool, typer.Option("--plan-only", help="Decompose and solve nothing.")] = False,
+    plan_only: options.PlanOnly = False,
     form: Annotated[str | None, typer.Option("--format", help="Of IN: jsonl, csv, tsv, parquet or txt.")] = None,
-    column: Annotated[
-        list[str] | None, typer.Option(help="OURS=THEIRS for question, context or id; may be repeated.")
-    ] = None,
-    skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Pass bad lines over, and say so.")] = False,
-    jobs: Annotated[int, typer.Option("--jobs", "-j", help="Questions being solved at a time.", min=1, max=512)] = 8,
+    column: options.Columns = None,
+    skip_bad: options.SkipBad = False,
+    jobs: options.Jobs = 8,
     slots: Annotated[int, typer.Option(help="Plans being decoded at a time.", min=1, max=64)] = 8,
     rpm: Annotated[int | None, typer.Option(help="Most remote requests a minute.", min=1)] = None,
     tpm: Annotated[int | None, typer.Option(help="Most remote tokens a minute.", min=1)] = None,
     max_cost: Annotated[float | None, typer.Option(help="Dollars never exceeded, with earlier runs.", min=0)] = None,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Ask failed questions again.")] = False,
     order: Annotated[str, typer.Option(help="input or finished.")] = "input",
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Estimate tokens and dollars; send nothing.")] = False,
+    dry_run: options.DryRun = False,
     *,
     settings: options.Given,
     solver_option: Annotated[
@@ -65,7 +42,7 @@ def batch(
         str, typer.Option(help="local, or ray: actors on a Ray cluster; OUT is then a folder.")
     ] = "local",
     workers: Annotated[int, typer.Option(help="Actors of the ray runner.", min=1)] = 2,
-    json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
+    json: options.Json = False,
 ) -> None:
     """Plan, and unless told otherwise answer, every question of a file.
 

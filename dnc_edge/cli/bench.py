@@ -15,7 +15,6 @@ from dnc_edge.cli.bench_reports import compare, quant, replay, tradeoff
 app = typer.Typer(no_args_is_help=True, help="Measure decomposers.")
 
 Out = Annotated[Path | None, typer.Option("--out", "-o", help="Keep the figures in this JSON file.")]
-Busy = Annotated[bool, typer.Option("--busy", help="Measure although other processes run.")]
 
 
 def _tick(done: int) -> None:
@@ -34,7 +33,7 @@ def _keep(result: dict[str, Any], out: Path | None) -> None:
 def plans(
     *,
     settings: options.Given,
-    limit: Annotated[int | None, typer.Option(help="The first so many questions [default: all].", min=1)] = None,
+    limit: options.Limit = None,
     out: Out = None,
     json: options.Json = False,
 ) -> None:
@@ -156,7 +155,7 @@ def speed(
     optimum: Annotated[
         Path | None, typer.Option(help="optimum's export of the ONNX student, for a plain loop.")
     ] = None,
-    busy: Busy = False,
+    busy: options.Busy = False,
     out: Out = None,
     json: options.Json = False,
 ) -> None:
@@ -207,7 +206,7 @@ def engines(
     settings: options.Given,
     questions: Annotated[int, typer.Option(help="Real questions to turn into plans.", min=2)] = 200,
     repeat: Annotated[int, typer.Option(help="Measurements of each figure.", min=1)] = 5,
-    busy: Busy = False,
+    busy: options.Busy = False,
     out: Out = None,
     json: options.Json = False,
 ) -> None:

@@ -17,13 +17,7 @@ if TYPE_CHECKING:
 
 Folder = Annotated[Path, typer.Option("--out", "-o", help="Folder for figures, pictures and report.")]
 TaskName = Annotated[str, typer.Option("--task", help="A task by name, or a .jsonl file of your own.")]
-Limit = Annotated[int | None, typer.Option(help="So many questions [default: all].", min=1)]
 DrawSeed = Annotated[int | None, typer.Option("--seed", help="Draw them at random instead of the first ones.")]
-Columns = Annotated[
-    list[str] | None, typer.Option("--column", help="OURS=THEIRS for a .jsonl file: question, answer, plan, ...")
-]
-Busy = Annotated[bool, typer.Option("--busy", help="Measure although other processes run.")]
-Jobs = Annotated[int, typer.Option("--jobs", "-j", help="Questions being solved at a time.", min=1)]
 MaxCost = Annotated[float | None, typer.Option(help="Dollars never exceeded, with earlier runs.", min=0)]
 
 
@@ -42,15 +36,15 @@ def quant(
     settings: options.Given,
     levels: Annotated[str | None, typer.Option(help="Such as q8_0,q4_k_m [default: all].")] = None,
     task: TaskName = "gsm8k",
-    limit: Limit = None,
+    limit: options.Limit = None,
     seed: DrawSeed = None,
-    column: Columns = None,
+    column: options.Columns = None,
     price: options.Price = None,
     max_cost: MaxCost = None,
-    jobs: Jobs = 8,
+    jobs: options.Jobs = 8,
     slots: Annotated[int, typer.Option(help="Plans at once, for plans/s.", min=1)] = 8,
     repeat: Annotated[int, typer.Option(help="Measurements of each speed.", min=1)] = 3,
-    busy: Busy = False,
+    busy: options.Busy = False,
     json: options.Json = False,
 ) -> None:
     """Which quantization level: size, speed, memory, plans of each, and a recommendation.
@@ -143,31 +137,26 @@ def compare(
     _show(result, out, json)
 
 
-@options.settings("max_tokens", "threads")
+@options.settings("max_tokens", "threads", repeated=("strategy", "decomposer", "solver"))
 def tradeoff(
     out: Folder,
     config: Annotated[str | None, typer.Option(help="A table of the papers; see docs/bench.md.")] = None,
-    strategy: Annotated[list[str] | None, typer.Option(help="single, static or dynamic; may be repeated.")] = None,
-    decomposer: Annotated[
-        list[str] | None, typer.Option("--decomposer", "-d", help="As `ask` takes them; may be repeated.")
-    ] = None,
-    solver: Annotated[list[str] | None, typer.Option("--solver", "-S", help="May be repeated.")] = None,
     teacher: Annotated[str | None, typer.Option(help="Of a table: whom the student learned from.")] = None,
     untrained: Annotated[str | None, typer.Option(help="Of a table: a decomposer that was not distilled.")] = None,
     student_solver: Annotated[str | None, typer.Option(help="Of a table: a distilled solver.")] = None,
     task: Annotated[str | None, typer.Option(help="A task by name, or a .jsonl file of your own.")] = None,
-    limit: Limit = None,
+    limit: options.Limit = None,
     seed: DrawSeed = None,
-    column: Columns = None,
+    column: options.Columns = None,
     base: Annotated[str | None, typer.Option(help="Of stepwise-fractions: the model to train.")] = None,
     price: options.Price = None,
     local_price: options.LocalPrice = None,
     max_cost: MaxCost = None,
     rpm: Annotated[int | None, typer.Option(help="Most remote requests a minute.", min=1)] = None,
-    jobs: Jobs = 8,
+    jobs: options.Jobs = 8,
     *,
     settings: options.Given,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Estimate tokens and dollars; send nothing.")] = False,
+    dry_run: options.DryRun = False,
     json: options.Json = False,
 ) -> None:
     """Which strategy, decomposer and solver: accuracy, dollars and latency of each, with the papers' tables.
@@ -196,16 +185,17 @@ def tradeoff(
     else:
         prices = options.prices(price, local_price)
         named = CONFIGS.get(config or "")
+        strategies, decomposers, solvers = (settings[name] for name in ("strategy", "decomposer", "solver"))
         if named:
             models = {
-                "teacher": teacher, "untrained": untrained, "student": decomposer[0] if decomposer else None,
-                "solvers": tuple(solver) if solver else None, "student_solver": student_solver,
+                "teacher": teacher, "untrained": untrained, "student": decomposers[0] if decomposers else None,
+                "solvers": tuple(solvers) if solvers else None, "student_solver": student_solver,
             }  # fmt: skip
             rows = named.rows(Models(**{name: value for name, value in models.items() if value is not None}))  # type: ignore[arg-type]
         else:
-            strategies = strategy or ["single", "static", "dynamic"]
-            rows = bench.systems(strategies, decomposer or ["student:"], solver or ["local"])
-        common = {name: value for name, value in settings.items() if value is not None}
+            strategies = strategies or ["single", "static", "dynamic"]
+            rows = bench.systems(strategies, decomposers or ["student:"], solvers or ["local"])
+        common = {name: value for name in ("max_tokens", "threads") if (value := settings[name]) is not None}
         rows = [replace(row, settings={**row.settings, **common}) for row in rows]
         chosen = _task(task or (named.task if named else "gsm8k"), limit, seed, column)
         if dry_run:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dnc_edge import output
+from dnc_edge.cli import options
 from dnc_edge.cli.options import require
 from dnc_edge.errors import UsageError
 
@@ -24,13 +25,11 @@ Base = Annotated[
     str | None, typer.Option("--base", "-b", help="What CHECKPOINT, an adapter, was trained on, as in training.")
 ]
 Name = Annotated[str | None, typer.Option(help="The student's name [default: that of the directory].")]
-Force = Annotated[bool, typer.Option("--force", help="Replace an existing directory.")]
 Add = Annotated[bool, typer.Option("--add", help="Add to the student that is there, made from the same checkpoint.")]
 Questions = Annotated[int, typer.Option(min=1, help="How many questions to compare each level on.")]
 KeepPoor = Annotated[
     bool, typer.Option("--keep-poor", help="Keep levels that lose over 0.02 plan F1 or 10 % of the likeliest tokens.")
 ]
-Json = Annotated[bool, typer.Option("--json", help="Print the manifest's files as JSON.")]
 
 
 @app.command()
@@ -51,11 +50,11 @@ def gguf(
     ] = False,
     name: Name = None,
     llama_cpp: Annotated[Path | None, typer.Option("--llama-cpp", help="A llama.cpp checkout to convert with.")] = None,
-    force: Force = False,
+    force: options.Force = False,
     add: Add = False,
     questions: Questions = 100,
     keep_poor: KeepPoor = False,
-    json: Json = False,
+    json: options.Json = False,
 ) -> None:
     """Convert to GGUF with llama.cpp's own converter, quantize in process, and compare with the original.
 
@@ -103,11 +102,11 @@ def onnx(
     adapter: Adapter = None,
     base: Base = None,
     name: Name = None,
-    force: Force = False,
+    force: options.Force = False,
     add: Add = False,
     questions: Questions = 100,
     keep_poor: KeepPoor = False,
-    json: Json = False,
+    json: options.Json = False,
 ) -> None:
     """Convert to ONNX with optimum, fuse and quantize, and compare with the original.
 

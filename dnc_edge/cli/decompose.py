@@ -8,21 +8,7 @@ from dnc_edge import output
 from dnc_edge.cli import options
 
 
-@options.settings(
-    "student",
-    "level",
-    "decomposer",
-    "plan",
-    "max_subquestions",
-    "temperature",
-    "top_p",
-    "seed",
-    "shots",
-    "patience",
-    "instruction",
-    "engine",
-    "threads",
-)
+@options.settings(*options.STUDENT, *options.PLAN, *options.ENDPOINT)
 def decompose(
     question: options.Text = None,
     file: options.File = None,

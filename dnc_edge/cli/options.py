@@ -39,28 +39,47 @@ LocalPrice = Annotated[
     str | None,
     typer.Option("--local-price", metavar="DOLLARS", help="Dollars per second of local work [default: 0], or `paper`."),
 ]
-Json = Annotated[bool, typer.Option("--json", help="Print the record as one line of JSON.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Events = Annotated[bool, typer.Option("--events", help="Print the event stream as JSON lines.")]
 NoStream = Annotated[bool, typer.Option("--no-stream", help="Print only when everything is there.")]
+Columns = Annotated[
+    list[str] | None, typer.Option("--column", help="OURS=THEIRS for question, context, id, ...; may be repeated.")
+]
+SkipBad = Annotated[bool, typer.Option("--skip-bad", help="Pass bad lines over, and say so.")]
+Limit = Annotated[int | None, typer.Option("--limit", help="The first N questions [default: all].", min=1)]
+Jobs = Annotated[int, typer.Option("--jobs", "-j", help="Questions being solved at a time.", min=1, max=512)]
+Force = Annotated[bool, typer.Option("--force", help="Replace what is there.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Estimate what it would take; do nothing.")]
+PlanOnly = Annotated[bool, typer.Option("--plan-only", help="Decompose and solve nothing.")]
+Busy = Annotated[bool, typer.Option("--busy", help="Measure although other processes run.")]
 Edit = Annotated[bool, typer.Option("--edit", "-e", help="Open the plan in $EDITOR before anything is paid.")]
 
 
-def settings(*names: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Give a command the options of some settings, where it has a keyword `settings: Given`.
+# Settings that go together, by what they are about.
+STUDENT = ("student", "level", "engine", "threads")
+PLAN = ("decomposer", "plan", "max_subquestions", "temperature", "top_p", "seed")
+ENDPOINT = ("shots", "instruction", "patience")
+SOLVER = ("solver", "strong", "route", "max_tokens", "timeout")
+STRATEGY = ("strategy", "mode")
+
+
+def settings(*names: str, repeated: Sequence[str] = ()) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command the options of some settings, in place of its keyword `settings: Given`.
 
     Args:
         names: fields of `config.Settings`, in the order of the command's help.
+        repeated: those that may be given several times; their value is a list.
 
     Returns:
         a decorator; typer reads the options from the signature that it leaves.
     """
     known = described.known(config.Settings)
-    added = [_parameter(known[name]) for name in names]
+    added = [_parameter(known[name]) for name in names] + [_parameter(known[name], repeated=True) for name in repeated]
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
         @functools.wraps(command)
         def run(**values: Any) -> None:
-            command(settings={name: values.pop(name) for name in names}, **values)
+            command(settings={name: values.pop(name) for name in (*names, *repeated)}, **values)
 
         parameters: list[inspect.Parameter] = []
         signature = inspect.signature(command, eval_str=True)
@@ -73,11 +92,16 @@ def settings(*names: str) -> Callable[[Callable[..., None]], Callable[..., None]
     return decorate
 
 
-def _parameter(setting: Field[Any]) -> inspect.Parameter:
+def _parameter(setting: Field[Any], *, repeated: bool = False) -> inspect.Parameter:
     flags = [flag for flag in (described.option(setting.name), setting.metadata["short"]) if flag]
-    option = typer.Option(None, *flags, help=setting.metadata["help"], show_default=False)
-    wanted = described.kind(setting) | None
-    return inspect.Parameter(setting.name, inspect.Parameter.KEYWORD_ONLY, default=option, annotation=wanted)
+    help = setting.metadata["help"] + ("; may be repeated" if repeated else "")
+    kind: Any = described.kind(setting)
+    return inspect.Parameter(
+        setting.name,
+        inspect.Parameter.KEYWORD_ONLY,
+        default=typer.Option(None, *flags, help=help, show_default=False),
+        annotation=(list[kind] if repeated else kind) | None,
+    )
 
 
 def prices(price: tuple[float, float] | None, local_price: str | None) -> Any:

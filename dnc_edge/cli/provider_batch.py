@@ -18,7 +18,6 @@ Solver = Annotated[str, typer.Option("--solver", "-S", help="openai:MODEL or htt
 OtherSolver = Annotated[
     str | None, typer.Option("--solver", "-S", help="In place of the one of the export, if that had a password.")
 ]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 def _edge(folder: Path, solver: str | None, price: tuple[float, float] | None = None) -> Any:
@@ -36,7 +35,7 @@ def export(
     source: Annotated[str, typer.Argument(metavar="IN", help="JSONL, CSV, Parquet or text, or .gz; - reads stdin.")],
     folder: Annotated[Path, typer.Option("--out", "-o", help="The job's folder.")],
     solver: Solver,
-    column: Annotated[list[str] | None, typer.Option(help="OURS=THEIRS for question, context or id.")] = None,
+    column: options.Columns = None,
     *,
     settings: options.Given,
     price: options.Price = None,
@@ -61,7 +60,7 @@ def export(
 
 
 @app.command()
-def submit(folder: Folder, solver: OtherSolver = None, json: Json = False) -> None:
+def submit(folder: Folder, solver: OtherSolver = None, json: options.Json = False) -> None:
     """Upload the request files and start their batches; what was submitted already is left alone."""
     from dnc_edge.batch import provider
 
@@ -70,7 +69,7 @@ def submit(folder: Folder, solver: OtherSolver = None, json: Json = False) -> No
 
 
 @app.command()
-def status(folder: Folder, solver: OtherSolver = None, json: Json = False) -> None:
+def status(folder: Folder, solver: OtherSolver = None, json: options.Json = False) -> None:
     """Say how every batch stands."""
     from dnc_edge.batch import provider
 

@@ -12,22 +12,7 @@ from dnc_edge.cli import options
 from dnc_edge.types import Question, Record
 
 
-@options.settings(
-    "student",
-    "level",
-    "solver",
-    "strong",
-    "route",
-    "fallback",
-    "strategy",
-    "max_tokens",
-    "timeout",
-    "patience",
-    "instruction",
-    "shots",
-    "engine",
-    "threads",
-)
+@options.settings(*options.STUDENT, *options.SOLVER, "fallback", "strategy", *options.ENDPOINT)
 def solve(
     plan: Annotated[str, typer.Argument(metavar="PLAN", help="A record as `decompose` writes it; - reads stdin.")],
     *,

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from dnc_edge import output
+from dnc_edge.cli import options
 from dnc_edge.errors import StudentError, UsageError
 from dnc_edge.students import adapted, resolve
 from dnc_edge.students import manifest as manifests
@@ -16,11 +17,10 @@ from dnc_edge.students import manifest as manifests
 app = typer.Typer(no_args_is_help=True, help="List, inspect, verify and pull students.")
 
 Name = Annotated[str | None, typer.Argument(help="A student's name or path [default: the bundled one].")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 @app.command("list")
-def list_(json: Json = False) -> None:
+def list_(json: options.Json = False) -> None:
     """Bundled and local students, with their levels.
 
     Examples:
@@ -56,7 +56,7 @@ def list_(json: Json = False) -> None:
 
 
 @app.command()
-def info(name: Name = None, json: Json = False) -> None:
+def info(name: Name = None, json: options.Json = False) -> None:
     """What a student is: roles, files, how near they are to what was trained, data, licences, card.
 
     Examples:
@@ -90,7 +90,7 @@ def _about(about: Any) -> list[tuple[str, str]]:
 
 
 @app.command()
-def verify(name: Name = None, json: Json = False) -> None:
+def verify(name: Name = None, json: options.Json = False) -> None:
     """Check every file of a student, and its base, against their checksums; exit code 4 where one differs.
 
     Examples:
@@ -138,7 +138,7 @@ def pull(
     revision: Annotated[str | None, typer.Option(help="Branch, tag or commit.")] = None,
     level: Annotated[list[str] | None, typer.Option(help="Only this level; may be repeated.")] = None,
     name: Annotated[str | None, typer.Option(help="What to call it here.")] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace a student of that name.")] = False,
+    force: options.Force = False,
 ) -> None:
     """Download a base, or a student from the hub, and check it against its checksums.
 

@@ -29,12 +29,8 @@ Data = Annotated[
 Recipe = Annotated[str | None, typer.Option("--recipe", "-r", help="One of `train recipes`, or a .toml file.")]
 Set = Annotated[list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="A setting over the recipe's.")]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on from the last good checkpoint.")]
-Force = Annotated[bool, typer.Option("--force", help="Replace what is there.")]
-SkipBad = Annotated[bool, typer.Option("--skip-bad", help="Pass broken lines over, and say so.")]
 Teacher = Annotated[str | None, typer.Option("--teacher", "-t", help="openai:MODEL or http://host:port/v1#MODEL.")]
-Jobs = Annotated[int, typer.Option("--jobs", "-j", help="Questions at a time.", min=1, max=512)]
 MaxCost = Annotated[float | None, typer.Option(help="Dollars never exceeded, with earlier runs.", min=0)]
-Limit = Annotated[int | None, typer.Option(help="The first so many questions.", min=1)]
 PACKAGES = ("torch", "transformers", "peft", "trl", "datasets", "sentencepiece")
 
 
@@ -67,7 +63,7 @@ def base(
     recipe: Recipe = None,
     set_: Set = None,
     resume: Resume = False,
-    force: Force = False,
+    force: options.Force = False,
 ) -> None:
     """Train a small Llama from scratch on both roles.
 
@@ -101,15 +97,15 @@ def demos(
     data: Data = None,
     teacher: Teacher = None,
     samples: Annotated[int, typer.Option(help="How often each question is asked.", min=1)] = 1,
-    plan_only: Annotated[bool, typer.Option("--plan-only", help="Ask for no solutions.")] = False,
-    limit: Limit = None,
+    plan_only: options.PlanOnly = False,
+    limit: options.Limit = None,
     *,
     settings: options.Given,
     price: options.Price = None,
     max_cost: MaxCost = None,
     rpm: Annotated[int | None, typer.Option(help="Most requests a minute.", min=1)] = None,
-    jobs: Jobs = 8,
-    skip_bad: SkipBad = False,
+    jobs: options.Jobs = 8,
+    skip_bad: options.SkipBad = False,
 ) -> None:
     """Collect demonstrations: what a teacher shows of the questions of a source, or what the source itself holds.
 
@@ -160,7 +156,7 @@ def screen(
     keep: Annotated[str, typer.Option(help="S_D-R: only what reaches the gold answer; S_D-T: all.")] = "S_D-R",
     report: Annotated[Path | None, typer.Option(help="JSONL of what is dropped, and why.")] = None,
     drop_leaks: Annotated[bool, typer.Option("--drop-leaks", help="Leave test questions out, not stop.")] = False,
-    skip_bad: SkipBad = False,
+    skip_bad: options.SkipBad = False,
 ) -> None:
     """Clean demonstrations, and keep those that a student should learn from.
 
@@ -191,9 +187,9 @@ def sft(
     recipe: Recipe = None,
     set_: Set = None,
     resume: Resume = False,
-    force: Force = False,
-    skip_bad: SkipBad = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Steps, tokens, memory, hours; no training.")] = False,
+    force: options.Force = False,
+    skip_bad: options.SkipBad = False,
+    dry_run: options.DryRun = False,
 ) -> None:
     """Fine-tune a pretrained base: LoRA, QLoRA or full; decomposer or solver.
 
@@ -231,7 +227,7 @@ def stepwise(
     recipe: Recipe = None,
     set_: Set = None,
     resume: Resume = False,
-    force: Force = False,
+    force: options.Force = False,
 ) -> None:
     """Distilling step-by-step: labels and rationales as two tasks, or its two baselines.
 
@@ -254,28 +250,26 @@ def stepwise(
 
 
 @app.command()
-@options.settings("student")
+@options.settings("student", repeated=("solver",))
 def prefer(
     out: Out,
     base: BaseModel = None,
     *,
     settings: options.Given,
-    solver: Annotated[
-        list[str] | None,
-        typer.Option("--solver", "-S", help="Who solves. Given twice: trained on half 0 and on half 1."),
-    ] = None,
     pairs: Annotated[Path | None, typer.Option(help="Pairs of plans that are there already (DPO).")] = None,
     data: Data = None,
-    limit: Limit = None,
+    limit: options.Limit = None,
     recipe: Recipe = None,
     set_: Set = None,
     price: options.Price = None,
     max_cost: MaxCost = None,
-    jobs: Jobs = 8,
+    jobs: options.Jobs = 8,
     resume: Resume = False,
-    force: Force = False,
+    force: options.Force = False,
 ) -> None:
     """Prefer plans through which the solver succeeds: DPO, or GRPO.
+
+    With two solvers, one was trained on half 0 of the questions and the other on half 1; each is asked the other half.
 
     Examples:
 
@@ -295,6 +289,7 @@ def prefer(
     if pairs is not None:
         output.print_json(train.dpo(feedback.read(pairs), source, out, config, resume=resume, say=output.note))
         return
+    solver = settings["solver"]
     if not solver or len(solver) > 2:
         raise UsageError("prefer needs one --solver, or two for cross-fitting")
     shown = [d for d in gather(data or _recipe(recipe, "data") or ["gsm8k"]) if d.answer is not None][:limit]
@@ -327,7 +322,7 @@ def adapt(
     set_: Set = None,
     price: options.Price = None,
     max_cost: MaxCost = None,
-    jobs: Jobs = 8,
+    jobs: options.Jobs = 8,
     resume: Resume = False,
 ) -> None:
     """A student for your own questions: a teacher shows, LoRA learns, and what is held out tells what it was worth.
