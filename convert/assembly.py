@@ -84,8 +84,12 @@ class Assembly(AbstractContextManager["Assembly"]):
         """Tell what is being done, where no end of it is known."""
         self.settings.progress(what, 0, 0)
 
-    def measure_against(self, checkpoint: Checkpoint, tokenizer: Tokenizer) -> None:
+    def measure_against(self, checkpoint: Checkpoint, tokenizer: Tokenizer, *, role: str | None = None) -> None:
         """Check the tokenizer by the checkpoint's probes; what is added from now on is compared with it.
+
+        Args:
+            checkpoint, tokenizer: of what was trained.
+            role: the one that is compared; None takes the decomposer's, if there is one.
 
         Raises:
             StudentError: the tokenizer reads a probe otherwise than training did.
@@ -101,6 +105,7 @@ class Assembly(AbstractContextManager["Assembly"]):
                     hint="nothing was written; convert a tokenizer of a kind that llama.cpp knows",
                 )
         self._tokenizer = tokenizer
+        self._role = role or ("decompose" if "decompose" in roles else next(iter(roles)))
         self._stop = frozenset(tokenizer.control(piece) for piece in checkpoint.facts["stop"])
 
     @functools.cached_property
@@ -111,18 +116,18 @@ class Assembly(AbstractContextManager["Assembly"]):
     def reference(self) -> fidelity.Reference:
         """The checkpoint's own plans and logits."""
         checkpoint = self.checkpoint
-        roles = checkpoint.facts["roles"]
-        role = "decompose" if "decompose" in roles else next(iter(roles))
+        role = checkpoint.facts["roles"][self._role]
         _, problems = self._questions
         return fidelity.Reference(
             TransformersDecoder(checkpoint.path, encoder_decoder=checkpoint.encoder_decoder),
             self._tokenizer,
-            roles[role]["template"],
+            role["template"],
             self._stop,
             problems,
+            plans=self._role == "decompose",
             scratch=self.scratch / "reference",
-            limit=min(160, roles[role]["max_tokens"]),
-            tick=self._tick("reference plans by transformers"),
+            limit=min(160, role["max_tokens"]),
+            tick=self._tick("reference by transformers"),
         )
 
     def add(
@@ -140,9 +145,10 @@ class Assembly(AbstractContextManager["Assembly"]):
             if compared.poor and not self.settings.keep_poor:
                 for path in files.values():
                     path.unlink()
+                loses = f"loses {compared.f1_lost.value:.3f} plan F1 and " if compared.f1_lost else ""
                 self.dropped.append(
-                    f"{level} was left out: it loses {compared.f1_lost.value:.3f} plan F1 and agrees on "
-                    f"{compared.top_tokens:.1%} of tokens; --keep-poor keeps it"
+                    f"{level} was left out: it {loses}agrees on {compared.top_tokens:.1%} of tokens; "
+                    "--keep-poor keeps it"
                 )
                 return
             facts["fidelity"] = {"on": self._questions[0], **compared.to_dict()}
@@ -173,8 +179,15 @@ class Assembly(AbstractContextManager["Assembly"]):
             old = read_json(self.out / FILENAME, "")
             if self.base and old.get("base") == self.base:
                 # An adapter for another role joins those that are there.
-                changed = {role: facts for role, facts in manifest["roles"].items() if facts.get("adapter")}
-                old |= {"roles": old["roles"] | changed, "probes": manifest["probes"]}
+                added = {
+                    role: facts
+                    for role, facts in manifest["roles"].items()
+                    if facts.get("adapter") or role not in old["roles"]
+                }
+                probes = [probe for probe in old["probes"] if probe["role"] not in added]
+                probes += [probe for probe in manifest["probes"] if probe["role"] in added]
+                about = {role: manifest["about"] for role, facts in added.items() if facts.get("adapter")}
+                old |= {"roles": old["roles"] | added, "probes": probes, "about": old["about"] | about}
             elif any(old.get(key) != manifest.get(key) for key in ("roles", "stop", "probes", "base")):
                 raise InputError(f"{self.out} was made from another checkpoint", hint="choose another directory")
             made = {file["file"] for file in files}

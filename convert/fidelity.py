@@ -2,7 +2,8 @@
 
 A level is judged on the reference's own greedy plans: at each of their tokens, how far the level's distribution
 is from the reference's (KL divergence) and whether it would have chosen the same token; then on the plans
-that it decodes by itself (plan F1, docs/method.md). Plans are taken as decoded, without refusing repeats.
+that it decodes by itself (plan F1, docs/method.md). Plans are taken as decoded, without refusing repeats. A solver's
+answers are compared in the same way, but for plan F1.
 """
 
 from __future__ import annotations
@@ -40,7 +41,8 @@ class Fidelity:
         largest_difference: largest difference of two logits.
         identical: plans that are the reference's token for token; ties: the others that first part where the
             reference's two logits differ by less than `TIE`; parted: questions by id where they do not.
-        plan_f1: of the level's own plans; f1_lost: the reference's less this, paired, with its interval.
+        plan_f1: of the level's own plans; f1_lost: the reference's less this, paired, with its interval; both None
+            for a solver.
     """
 
     n: int
@@ -51,13 +53,14 @@ class Fidelity:
     identical: int
     ties: int
     parted: list[str] = field(repr=False)
-    plan_f1: stats.Estimate
-    f1_lost: stats.Estimate
+    plan_f1: stats.Estimate | None
+    f1_lost: stats.Estimate | None
 
     @property
     def poor(self) -> bool:
         """Whether it loses more plan F1 or agrees on fewer tokens than a level may."""
-        return self.f1_lost.value > MOST_F1_LOST or self.top_tokens < LEAST_TOP_TOKENS
+        loses = self.f1_lost is not None and self.f1_lost.value > MOST_F1_LOST
+        return loses or self.top_tokens < LEAST_TOP_TOKENS
 
     def to_dict(self) -> dict[str, Any]:
         values = asdict(self)
@@ -88,8 +91,9 @@ class Reference:
         tokenizer, template: how a question becomes a prompt.
         stop: token ids that end a plan.
         problems: questions with gold plans.
+        plans: whether what is decoded is a plan, and so has a plan F1.
         scratch: folder for the logits, which may exceed memory.
-        limit: most tokens of a plan.
+        limit: most tokens of a plan or an answer.
     """
 
     def __init__(
@@ -100,6 +104,7 @@ class Reference:
         stop: frozenset[int],
         problems: Sequence[Problem],
         *,
+        plans: bool = True,
         scratch: Path,
         limit: int = 160,
         tick: Callable[[int], None] = lambda _: None,
@@ -110,12 +115,12 @@ class Reference:
         self.prompts = [
             encode_prompt(tokenizer, template, user_message(problem.question, problem.context)) for problem in problems
         ]
-        self.plans: list[list[int]] = []
+        self.decoded: list[list[int]] = []
         for number, prompt in enumerate(self.prompts):
-            self.plans.append(decoder.greedy(prompt, stop, limit))
-            np.save(scratch / f"{number}.npy", decoder.logits(prompt, self.plans[-1]))
+            self.decoded.append(decoder.greedy(prompt, stop, limit))
+            np.save(scratch / f"{number}.npy", decoder.logits(prompt, self.decoded[-1]))
             tick(number + 1)
-        self.scores = [self.score(tokens, problem) for tokens, problem in zip(self.plans, problems, strict=True)]
+        self.scores = [self.score(*pair) for pair in zip(self.decoded, problems, strict=True)] if plans else None
 
     def logits(self, number: int) -> Logits:
         loaded: Logits = np.load(self._scratch / f"{number}.npy")
@@ -132,25 +137,26 @@ def compare(reference: Reference, decoder: Decoder, *, tick: Callable[[int], Non
     """Measure a level against the reference, question by question."""
     divergences, agreements, largest = [], [], 0.0
     identical, ties, parted, scores = 0, 0, [], []
-    for number, (prompt, plan, problem) in enumerate(
-        zip(reference.prompts, reference.plans, reference.problems, strict=True)
+    for number, (prompt, decoded, problem) in enumerate(
+        zip(reference.prompts, reference.decoded, reference.problems, strict=True)
     ):
-        wanted, given = reference.logits(number), decoder.logits(prompt, plan)
+        wanted, given = reference.logits(number), decoder.logits(prompt, decoded)
         divergences.append(divergence(wanted, given))
         agreements.append(wanted.argmax(axis=1) == given.argmax(axis=1))
         largest = max(largest, float(np.abs(wanted - given).max()))
         own = decoder.greedy(prompt, reference.stop, reference.limit)
-        scores.append(reference.score(own, problem))
-        if own == plan:
+        if reference.scores is not None:
+            scores.append(reference.score(own, problem))
+        if own == decoded:
             identical += 1
-        elif _tied(wanted, plan, own):
+        elif _tied(wanted, decoded, own):
             ties += 1
         else:
             parted.append(problem.id)
         tick(number + 1)
     every = np.concatenate(divergences)
     return Fidelity(
-        n=len(scores),
+        n=len(reference.problems),
         tokens=int(every.size),
         kl=float(every.mean()),
         top_tokens=float(np.concatenate(agreements).mean()),
@@ -158,8 +164,8 @@ def compare(reference: Reference, decoder: Decoder, *, tick: Callable[[int], Non
         identical=identical,
         ties=ties,
         parted=parted,
-        plan_f1=stats.bootstrap(scores),
-        f1_lost=stats.paired(reference.scores, scores),
+        plan_f1=None if reference.scores is None else stats.bootstrap(scores),
+        f1_lost=None if reference.scores is None else stats.paired(reference.scores, scores),
     )
 
 

@@ -138,7 +138,8 @@ def adapter_student(
 ) -> Assembly:
     """Convert an adapter to a student that names its base by hash, measured over the base's own file.
 
-    The role that the adapter was trained for uses it; the base's other role stays as it is.
+    The role that the adapter was trained for uses it; the base's other role stays as it is. A solver's adapter is for
+    the kinds of question that it was trained on: the role `chat` answers the others with the base as it is.
 
     Args:
         base: a base by name, or its GGUF file.
@@ -165,10 +166,12 @@ def adapter_student(
             assembly.scratch / "unpacked", adapter, assembly.folder / name, level=level, llama_cpp=llama_cpp
         )
         roles = {role: facts | {"adapter": name} for role, facts in trained.items()}
+        if "solve" in trained and (kinds := opened.about.get("training", {}).get("kinds")):
+            roles |= {"solve": roles["solve"] | {"kinds": kinds}, "chat": trained["solve"]}
         opened.facts["roles"] = {**untrained.facts["roles"], **roles}
         opened.facts["probes"] = probes(opened.path, opened.facts["roles"])
         decoder = GgufDecoder(file, context=opened.facts["context"], adapter=converted)
-        assembly.measure_against(opened, decoder.tokenizer)
+        assembly.measure_against(opened, decoder.tokenizer, role=next(iter(trained)))
         assembly.base = {"name": known.name, "sha256": known.sha256}
         assembly.add(ENGINE, known.level, {"adapter": converted}, decoder, tensors(converted, level))
         decoder.close()

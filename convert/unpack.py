@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
-import shutil
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -56,8 +56,6 @@ def unpack(file: Path, target: Path, progress: Callable[[str], None] = lambda _:
     # transformers does not read this of Qwen3 files, and takes 128.
     length = reader.fields.get("qwen3.attention.key_length")
     shape = {"head_dim": int(length.contents())} if length else {}
-    partial = target.with_name(f".{target.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
     try:
         # Dequantizing draws a bar of its own.
         with contextlib.redirect_stderr(io.StringIO()):
@@ -66,10 +64,17 @@ def unpack(file: Path, target: Path, progress: Callable[[str], None] = lambda _:
             )
     except Exception as error:  # transformers raises whatever its parsers do
         raise InputError(f"transformers cannot read {file} ({error})", hint="copy or download it again") from error
-    model.save_pretrained(partial)
-    tokenizer.save_pretrained(partial)
-    copy(reader, partial / HEADER, ((t.name, t.data, t.tensor_type) for t in reader.tensors if "rope" in t.name))
-    partial.rename(target)
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.partial-") as scratch:
+        partial = Path(scratch) / target.name
+        model.save_pretrained(partial)
+        tokenizer.save_pretrained(partial)
+        copy(reader, partial / HEADER, ((t.name, t.data, t.tensor_type) for t in reader.tensors if "rope" in t.name))
+        try:
+            partial.rename(target)
+        except OSError:
+            # Another process of the same training was first.
+            if not target.is_dir():
+                raise
     return target
 
 

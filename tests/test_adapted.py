@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from pathlib import Path
@@ -14,8 +15,10 @@ from dnc_edge.cli.students import verify
 from dnc_edge.convert.built import build
 from dnc_edge.engines import Request
 from dnc_edge.errors import InputError, StudentError
+from dnc_edge.solvers import LocalSolver
 from dnc_edge.students import adapted, manifest, resolve
 from dnc_edge.students.student import Student
+from dnc_edge.types import Question
 from tests import tiny_base
 
 QUESTIONS = ("How many pens are left?", "Is the café older than #1?", "in the other box, how many?")
@@ -34,8 +37,8 @@ def root(made: Path) -> Path:
     return Path(shutil.copytree(made, os.environ["DNC_EDGE_STUDENTS"]))
 
 
-def said(student: Student, role: str, question: str) -> list[int]:
-    generation = student.generate(student.prompt(role, question), max_tokens=12, role=role)
+def said(student: Student, role: str, question: str, *, most: int = 12) -> list[int]:
+    generation = student.generate(student.prompt(role, question), max_tokens=most, role=role)
     list(generation)
     return generation.tokens
 
@@ -181,3 +184,31 @@ def test_a_file_on_which_llama_cpp_dies_is_one_line(tmp_path: Path) -> None:
     broken = tiny_base.write_base(tmp_path / "broken.gguf", vocabulary="llama")
     with pytest.raises(StudentError, match=r"broken.gguf was written, but llama.cpp died of SIGABRT"):
         check_loads(broken)
+
+
+def test_a_solver_s_adapter_answers_the_kinds_it_was_trained_on_and_the_base_the_others(root: Path) -> None:
+    """One base in memory: a plan by one adapter, its answer by another, an open question by neither."""
+    student = root / "on-tiny"
+    solve = tiny_base.write_adapter(student / "solve.gguf", seed=5)
+    values = json.loads((student / manifest.FILENAME).read_text("utf-8"))
+    plain = values["roles"]["solve"]
+    roles = {**values["roles"], "solve": {**plain, "adapter": solve.name, "kinds": ["problem"]}, "chat": plain}
+    tiny_base.edit(student, roles=roles, files=[*values["files"], tiny_base.entry(solve, "adapter")])
+    build(student)
+    for engine in ("llama.cpp", "onnxruntime"):
+        with Student.open("on-tiny", engine=engine) as opened:
+            solver = LocalSolver(opened)
+            for text, role in (("How many pens are in 2 boxes of 3?", "solve"), ("Tell me about the sea.", "chat")):
+                generation = solver.begin(Question(text), (), "cot")
+                list(generation)
+                assert generation.request.adapter == opened.manifest.roles[role].adapter
+                assert generation.tokens == said(opened, role, text, most=24)
+            assert said(opened, "solve", "How many?") != said(opened, "chat", "How many?")
+
+
+def test_a_role_for_some_kinds_needs_one_for_the_others(root: Path) -> None:
+    roles = json.loads((root / "on-tiny" / manifest.FILENAME).read_text("utf-8"))["roles"]
+    roles["solve"]["kinds"] = ["problem"]
+    tiny_base.edit(root / "on-tiny", roles=roles)
+    with pytest.raises(StudentError, match="no role chat is there for the others"):
+        Student.open("on-tiny")

@@ -7,6 +7,7 @@ import resource
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +16,20 @@ import pytest
 
 from dnc_edge.convert import quantize
 from dnc_edge.convert.assembly import ConversionSettings
-from dnc_edge.convert.checkpoint import check_checkpoint
+from dnc_edge.convert.checkpoint import FACTS, check_checkpoint
 from dnc_edge.convert.decoders import GgufDecoder
-from dnc_edge.convert.gguf import gguf, gguf_adapter
+from dnc_edge.convert.gguf import adapter_student, gguf, gguf_adapter
 from dnc_edge.convert.metadata import read
 from dnc_edge.convert.onnx import onnx
 from dnc_edge.edge import Edge
 from dnc_edge.errors import InputError, StudentError, UsageError
-from dnc_edge.students.manifest import table as manifest_table
+from dnc_edge.files import sha256_of, write_json
+from dnc_edge.students import bases
+from dnc_edge.students import manifest as manifests
+from dnc_edge.students.chat import CHATML
+from dnc_edge.students.student import Student
+from dnc_edge.train.checkpoints import open_base
+from tests import tiny_base
 from tests.models import random_model
 
 QUICK = ConversionSettings(questions=2, keep_poor=True)
@@ -141,7 +148,7 @@ def test_a_tensor_that_could_not_get_the_level_s_type_is_named(tmp_path: Path) -
     student = gguf(model, tmp_path / "s", levels=["q4_k_m"], settings=QUICK).out
     measured = files_of(student)["q4_k_m"]["measured"]
     assert measured["fell_back"] == ["blk.0.ffn_down.weight", "blk.1.ffn_down.weight"]
-    assert "(2 fell back)" in manifest_table(json.loads((student / "student.json").read_text("utf-8"))["files"])
+    assert "(2 fell back)" in manifests.table(json.loads((student / "student.json").read_text("utf-8"))["files"])
 
 
 def test_a_file_says_by_itself_what_it_is(converted: Path) -> None:
@@ -154,6 +161,10 @@ def test_a_file_says_by_itself_what_it_is(converted: Path) -> None:
 
 @pytest.fixture(scope="module")
 def adapter(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return random_adapter(checkpoint, tmp_path_factory.mktemp("adapter") / "lora")
+
+
+def random_adapter(checkpoint: Path, out: Path, *, seed: int = 0) -> Path:
     """A LoRA adapter with weights that change what the base says."""
     import torch
     from peft import LoraConfig, get_peft_model
@@ -161,11 +172,10 @@ def adapter(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     base = AutoModelForCausalLM.from_pretrained(checkpoint)
     model = get_peft_model(base, LoraConfig(r=8, target_modules=["q_proj", "v_proj", "down_proj"], lora_alpha=16))
-    torch.manual_seed(0)
+    torch.manual_seed(seed)
     for name, weight in model.named_parameters():
         if "lora_B" in name:
             torch.nn.init.normal_(weight, std=0.05)
-    out = tmp_path_factory.mktemp("adapter") / "lora"
     model.save_pretrained(out)
     return out
 
@@ -189,6 +199,39 @@ def test_an_adapter_beside_the_base_plans_like_the_merged_model(
         assert np.abs(with_adapter.logits(prompt, plans[0]) - whole.logits(prompt, plans[0])).max() < 1e-2
     assert changed, "the adapter changes nothing"
     assert files_of(merged)["f32"]["measured"]["fidelity"]["identical"] == 2
+
+
+def test_a_solver_s_adapter_joins_a_decomposer_s(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each role keeps its prompt, its probes and what it was trained on; what is for some kinds alone says so."""
+    known = next(iter(bases.BASES.values()))
+    folder = tmp_path / "students" / "tiny"
+    folder.mkdir(parents=True)
+    file = tiny_base.write_base(folder / "tiny.gguf")
+    named = replace(known, name="tiny", file=file.name, level="f32", sha256=sha256_of(file))
+    monkeypatch.setitem(bases.BASES, "tiny", named)
+    monkeypatch.setenv("DNC_EDGE_STUDENTS", str(tmp_path / "students"))
+    manifests.write(folder, tiny_base.facts("tiny", [tiny_base.entry(file, "model")]))
+    student = tmp_path / "students" / "both"
+    for seed, role in enumerate(("decompose", "solve")):
+        base = open_base("tiny", role=role, scratch=tmp_path / role, limit=64).checkpoint
+        lora = random_adapter(base.path, tmp_path / f"lora-{role}", seed=seed)
+        training = {"figures": {"steps": seed + 1}} | ({"kinds": ["problem"]} if role == "solve" else {})
+        write_json(lora / FACTS, {"student": base.facts, "training": training})
+        settings = ConversionSettings(questions=2, keep_poor=True, add=role == "solve")
+        adapter_student("tiny", lora, student, level="f32", settings=settings)
+    values = json.loads((student / "student.json").read_text("utf-8"))
+    asked = CHATML.prompt()
+    assert {role: facts["template"] for role, facts in values["roles"].items()} == dict.fromkeys(values["roles"], asked)
+    assert values["roles"]["solve"]["kinds"] == ["problem"] and "adapter" not in values["roles"]["chat"]
+    assert [probe["role"] for probe in values["probes"]] == [*["decompose"] * 2, *["solve"] * 2, *["chat"] * 2]
+    assert (values["about"]["training"], values["about"]["solve"]["training"]) == (
+        {"figures": {"steps": 1}}, {"figures": {"steps": 2}, "kinds": ["problem"]}
+    )  # fmt: skip
+    first, second = (file["measured"]["fidelity"] for file in values["files"])
+    assert first["plan_f1"] is not None and second["plan_f1"] is None
+    assert second["identical"] == 2 and second["top_tokens"] == 1
+    with Student.open(str(student)) as opened:
+        assert opened.manifest.roles["solve"].adapter == values["files"][1]["file"]
 
 
 def test_adapters_that_cannot_be_converted_are_refused_before_any_work(

@@ -132,6 +132,7 @@ def test_info_verify_and_path_tell_of_a_student(command: Command, converted: Pat
     told = command("students", "info").stdout
     assert "dnc-11m: decompose, solve" in told and "limits:" in told and "gsm8k/train_socratic.jsonl (MIT" in told
     assert "| q8_0 | llama.cpp |" in command("students", "info", str(converted)).stdout
+    assert "training: steps 356, seconds 2,398.1" in command("students", "info", "smollm2-135m-dnc").stdout
     assert command("students", "path").stdout.strip() == str(resolve.resolve())
     assert command("students", "verify").returncode == 0
     copy = Path(shutil.copytree(converted, tmp_path / "copy"))

@@ -22,6 +22,7 @@ from dnc_edge.train.augment import Augmenter
 from dnc_edge.train.demonstrations import Demonstration
 from dnc_edge.train.examples import Encoder, pair
 from dnc_edge.train.leakage import FrozenSides, normalise
+from dnc_edge.train.sft import SftConfig, shown, solved_kinds
 from dnc_edge.train.sources import bundled, qdmr_question
 from dnc_edge.train.synthetic import problems
 from dnc_edge.train.tokenizer import control_pieces, load_tokenizer
@@ -144,6 +145,28 @@ def test_completions_are_what_the_parsers_read() -> None:
     assert pair(plan, "solve") == ("Q?\n\nSub-questions:\n1. A?\n2. B?", "1. a\n2. b\nThe answer is: 3")
     assert pair(plan, "solve", with_plan=False) == ("Q?", "a\nb\nThe answer is: 3")
     assert pair(replace(plan, solution=None), "solve") is None
+
+
+def test_a_solver_is_shown_a_share_of_its_problems_without_their_plans() -> None:
+    """The same ones in every run; what it is shown without a plan has no numbered steps."""
+    plan = Demonstration("x", "Q?", "t", "s", subquestions=("A?", "B?"), solution="1. a\n2. b\nThe answer is: 3")
+    solved = [replace(plan, id=f"{n}") for n in range(500)]
+
+    def without(share: float) -> list[str]:
+        config = SftConfig(role="solve", without_plan=share)
+        told = {one.id: shown(one, config)[0] for one in solved}
+        return [id for id, (_, user, solution) in told.items() if (user, solution[0]) == ("Q?", "a")]
+
+    assert (without(0), len(without(1))) == ([], 500)
+    assert 0.3 < len(without(0.4)) / 500 < 0.5 and without(0.4) == without(0.4)
+
+
+def test_a_solver_is_for_the_kinds_of_question_that_it_saw_often() -> None:
+    problem = Demonstration("x", "How many are 2 boxes of 3?", "t", "s", solution="6")
+    fact = replace(problem, question="Who wrote the letter to the mayor?")
+    assert solved_kinds([problem] * 30 + [fact]) == ["problem"]
+    assert solved_kinds([problem] * 30 + [fact] * 3) == ["fact", "problem"]
+    assert solved_kinds([problem, *[replace(fact, solution=None)] * 9]) == ["problem"]
 
 
 def test_training_and_running_see_the_same_tokens(student: Student, demonstrations: list[Demonstration]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -45,6 +46,13 @@ def write_header(architecture: str, file: Path) -> Path:
 @pytest.fixture(scope="module")
 def llama(tmp_path_factory: pytest.TempPathFactory, data: Path) -> Path:
     return file_of("llama", tmp_path_factory.mktemp("base"), data)
+
+
+def test_two_processes_of_a_training_unpack_the_same_file(llama: Path, tmp_path: Path) -> None:
+    with ThreadPoolExecutor(2) as pool:
+        made = list(pool.map(lambda _: unpack(llama, tmp_path / "unpacked"), range(2)))
+    assert made == [tmp_path / "unpacked"] * 2 and (tmp_path / "unpacked" / HEADER).is_file()
+    assert [path.name for path in tmp_path.iterdir()] == ["unpacked"]
 
 
 TEXTS = (

@@ -7,6 +7,7 @@ sub-question goes on from the ones asked, so it learns that from whole plans.
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -16,7 +17,7 @@ from typing import Any
 
 from dnc_edge.errors import InputError
 from dnc_edge.parse import plan as parse_plan
-from dnc_edge.prompts import FINAL_ANSWER
+from dnc_edge.prompts import FINAL_ANSWER, kind_of
 from dnc_edge.settings import FROM_0, SHARE, setting
 from dnc_edge.tasks.plans import plan_f1
 from dnc_edge.train import checkpoints
@@ -30,6 +31,8 @@ from dnc_edge.train.examples import Example, pair
 LONGEST_PLAN = 160
 # Plans that are generated at once.
 GENERATED_TOGETHER = 16
+# Of a solver's demonstrations, at which it counts as trained on a kind of question.
+LEAST_SHARE = 0.05
 
 
 @dataclass
@@ -38,6 +41,7 @@ class SftConfig:
 
     role: str = setting("decompose", choices=("decompose", "solve", "both"))
     target: str = setting("teacher", "of the solver", choices=("teacher", "gold", "direct"))
+    without_plan: float = setting(0.0, "share of the solver's plans that it is not shown", within=SHARE)
     method: str = setting("lora", choices=("lora", "qlora", "full"))
     half: int = setting(-1, "train on half 0 or 1 of the questions alone, for cross-fitting", within=(-1, 1))
     start: str = setting("", "directory of an adapter to go on from; it says rank, modules and layers")
@@ -68,9 +72,14 @@ def shown(demonstration: Demonstration, config: SftConfig) -> list[tuple[str, st
     found = []
     for role in ("decompose", "solve") if config.role == "both" else (config.role,):
         one = targeted(demonstration, config.target) if role == "solve" else demonstration
-        if one is not None and (shown := pair(one, role)):
+        if one is not None and (shown := pair(one, role, with_plan=_share(one) >= config.without_plan)):
             found.append((role, *shown))
     return found
+
+
+def _share(demonstration: Demonstration) -> float:
+    """A number from 0 to 1 that stays a demonstration's own, by its id."""
+    return hashlib.sha256(demonstration.id.encode()).digest()[3] / 256
 
 
 def targeted(demonstration: Demonstration, target: str) -> Demonstration | None:
@@ -88,6 +97,12 @@ def targeted(demonstration: Demonstration, target: str) -> Demonstration | None:
     if FINAL_ANSWER in lines[-1]:
         lines = lines[:-1]
     return replace(demonstration, solution="\n".join([*lines, f"{FINAL_ANSWER} {answer}"]))
+
+
+def solved_kinds(demonstrations: Sequence[Demonstration]) -> list[str]:
+    """The kinds of question that a solver learns: not those that it sees now and then."""
+    kinds = Counter(kind_of(one.question, one.context) for one in demonstrations if one.solution is not None)
+    return sorted(kind for kind, count in kinds.items() if count >= LEAST_SHARE * kinds.total())
 
 
 def examples(
@@ -179,6 +194,8 @@ def sft(
             "figures": figures,
             "data": figures["data"],
         }
+        if config.role != "decompose":
+            facts["kinds"] = solved_kinds(training)
         checkpoints.save(trainer, base, out, facts, figures["data"])
     return figures
 

@@ -85,7 +85,10 @@ def _about(about: Any) -> list[tuple[str, str]]:
     if licences := about.get("licences"):
         told.append(("trained on", "; ".join(f"{source} ({licence})" for source, licence in licences.items())))
     if figures := about.get("training", {}).get("figures"):
-        told.append(("training", ", ".join(f"{key.replace('_', ' ')} {value:,}" for key, value in figures.items())))
+        numbers = {key: value for key, value in figures.items() if isinstance(value, int | float)}
+        told.append(("training", ", ".join(f"{key.replace('_', ' ')} {value:,}" for key, value in numbers.items())))
+    if solver := about.get("solve"):
+        told += [(f"solver, {title}", text) for title, text in _about(solver)]
     return told
 
 

@@ -28,7 +28,7 @@ _LARGEST = 2.0**53
 
 
 class LocalSolver:
-    """Solves with a student's `solve` role.
+    """Solves with a student's `solve` role; kinds of question that it was not trained on go to its role `chat`.
 
     Where the student opens a calculator mark (`<<48/2=`), the result is worked out and given to it; the
     marks stay out of the text that is passed on.
@@ -95,18 +95,24 @@ class LocalSolver:
         return answer
 
     def _generation(self, question: Question, plan: Sequence[str], begun: str, *, one_line: bool = False) -> Generation:
-        student = self.student
-        tokens = student.prompt("solve", prompts.user_message(question.text, question.context, plan))
+        student, role = self.student, self._role(question)
+        tokens = student.prompt(role, prompts.user_message(question.text, question.context, plan))
         observers: list[Observer] = [_Calculator(student.tokenizer), Enough(student.tokenizer, _repeats_itself)]
         if one_line:
             observers.append(Enough(student.tokenizer, lambda _: True))
         return student.generate(
             tokens + student.tokenizer.encode(begun),
-            max_tokens=student.manifest.roles["solve"].max_tokens,
-            role="solve",
+            max_tokens=student.manifest.roles[role].max_tokens,
+            role=role,
             sampling=self.sampling,
             observers=observers,
         )
+
+    def _role(self, question: Question) -> str:
+        role = self.student.manifest.roles.get("solve")
+        if role is None or not role.kinds or prompts.kind_of(question.text, question.context) in role.kinds:
+            return "solve"
+        return "chat"
 
     def _answer(self, generation: Generation, plan: Sequence[str], *, given: str = "", lead: str = "") -> Answer:
         if generation.finish == "length":

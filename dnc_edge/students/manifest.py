@@ -31,12 +31,15 @@ class Role:
 
     Attributes:
         adapter: the student's file that is put over the base for this role; None leaves the weights as they are.
+        kinds: of the solver, the kinds of question that it was trained on (see `prompts.kind_of`), while the role
+            `chat`, the base as it is, answers the others; empty if it answers all.
     """
 
     template: str
     prompt_version: str
     max_tokens: int
     adapter: str | None = None
+    kinds: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -183,6 +186,7 @@ def _read(values: Any) -> Manifest:
                 _a(str, role["prompt_version"]),
                 _a(int, role["max_tokens"]),
                 None if role.get("adapter") is None else _a(str, role["adapter"]),
+                tuple(_a(str, kind) for kind in _a(list, role.get("kinds", []))),
             )
             for name, role in _a(dict, values["roles"]).items()
         },
@@ -218,6 +222,8 @@ def _read(values: Any) -> Manifest:
         raise ValueError("stop is empty: nothing would end what the student writes")
     if not manifest.levels:
         raise ValueError("files names no weights")
+    if "chat" not in manifest.roles and any(role.kinds for role in manifest.roles.values()):
+        raise ValueError("a role is for some kinds of question alone, and no role chat is there for the others")
     names = {weights.file for weights in manifest.files}
     if missing := [role.adapter for role in manifest.roles.values() if role.adapter not in (None, *names)]:
         raise ValueError(f"the adapter {missing[0]!r} is none of its files")
@@ -327,14 +333,14 @@ def _cells(measured: Mapping[str, Any]) -> list[str]:
     bits = f"{measured['bits_per_weight']:.2f}" if "bits_per_weight" in measured else ""
     if (compared := measured.get("fidelity")) is None:
         return [bits, "", "", "", "", "", types]
-    lost = compared["f1_lost"]
+    f1, lost = compared["plan_f1"], compared["f1_lost"]
     equal = f"{compared['identical']} of {compared['n']}" + (f", {compared['ties']} tied" if compared["ties"] else "")
     return [
         bits,
         f"{compared['kl']:.2g}",
         f"{compared['top_tokens']:.1%}" + (" (poor)" if compared["poor"] else ""),
-        f"{compared['plan_f1']['value']:.3f}",
-        f"{lost['value']:+.3f} [{lost['low']:+.3f}, {lost['high']:+.3f}]",
+        f"{f1['value']:.3f}" if f1 else "",
+        f"{lost['value']:+.3f} [{lost['low']:+.3f}, {lost['high']:+.3f}]" if lost else "",
         equal,
         types,
     ]
