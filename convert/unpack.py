@@ -64,6 +64,7 @@ def unpack(file: Path, target: Path, progress: Callable[[str], None] = lambda _:
             )
     except Exception as error:  # transformers raises whatever its parsers do
         raise InputError(f"transformers cannot read {file} ({error})", hint="copy or download it again") from error
+    target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.partial-") as scratch:
         partial = Path(scratch) / target.name
         model.save_pretrained(partial)
