@@ -12,7 +12,7 @@ from dnc_edge.bench.pictures import Picture, accuracy_by, latencies, memory, qua
 from dnc_edge.bench.quant import recommended
 from dnc_edge.bench.results import Comparison, FractionsResult, QuantResult, Result, TradeoffResult
 from dnc_edge.errors import ExtraMissing
-from dnc_edge.tasks.stats import Estimate
+from dnc_edge.tasks.stats import Estimate, RetainedGain
 
 
 @dataclass(frozen=True)
@@ -232,6 +232,7 @@ def tradeoff_section(result: TradeoffResult) -> Section:
         notes.append(
             f"Input tokens of dynamic over static, {name}: {parts} (the paper: x2.32 on GSM8K, x3.96 on Bamboogle)."
         )
+    notes += [f"{label}: {kept_text(kept)}." for label, kept in result.kept.items()]
     if claim := result.claim:
         notes.insert(0, f"The claim: {claim}")
     return Section(
@@ -242,6 +243,15 @@ def tradeoff_section(result: TradeoffResult) -> Section:
         facts={"machine": result.machine, "settings": result.settings},
         notes=notes,
     )
+
+
+def kept_text(kept: RetainedGain) -> str:
+    """What a decomposer keeps of gold plans' gain, in words."""
+    gain, gold = (f"{one.value:+.3f} [{one.low:+.3f}, {one.high:+.3f}]" for one in (kept.gain, kept.gold_gain))
+    told = f"its plans gain {gain} and gold plans {gold}"
+    if kept.ratio is None:
+        return f"{told}; what it keeps cannot be told"
+    return f"{told}: it keeps {kept.ratio.value:.2f} [{kept.ratio.low:.2f}, {kept.ratio.high:.2f}]"
 
 
 def fractions_section(result: FractionsResult) -> Section:

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BeforeValidator, TypeAdapter, ValidationError
 
 from dnc_edge.errors import InputError
-from dnc_edge.tasks.stats import Estimate
+from dnc_edge.tasks.stats import Estimate, RetainedGain
 
 
 class _Json:
@@ -249,7 +249,8 @@ class SystemRow(SystemFigures):
 class TradeoffResult(_Json):
     """Systems on one task; `name` and `claim` are those of a named configuration.
 
-    `dynamic_over_static` holds ratios of input tokens, by system and by stage.
+    `dynamic_over_static` holds ratios of input tokens, by system and by stage; `kept` what decomposers keep of gold
+    plans' gain, by system.
     """
 
     kind: Literal["tradeoff"] = "tradeoff"
@@ -261,6 +262,7 @@ class TradeoffResult(_Json):
     ids: Sequence[str]
     rows: Sequence[SystemRow]
     dynamic_over_static: Mapping[str, Mapping[str, float]]
+    kept: Mapping[str, RetainedGain] = field(default_factory=dict)
     settings: Mapping[str, Any]
     machine: Mapping[str, Any]
 

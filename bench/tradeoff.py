@@ -87,6 +87,7 @@ def tradeoff(
     *,
     run: PaidRun,
     jobs: int = 8,
+    slots: int = 1,
     name: str | None = None,
     claimed: str | None = None,
     say: Callable[[str], None] = lambda _: None,
@@ -99,7 +100,8 @@ def tradeoff(
         rows: the systems; the first is what the others are compared with.
         out: folder for replies, rows and, at the end, `tradeoff.json`.
         run: prices, and the cap over all rows.
-        jobs: questions being solved at a time. Plans are decoded one at a time, so that their seconds are their own.
+        jobs: questions being solved at a time.
+        slots: sequences that a local student decodes at once; with more than one its seconds are not its own.
         name, claimed: of the configuration, if it has one, and what it claims.
         say, tick: told what is being done, and how many questions of it are done.
 
@@ -125,7 +127,7 @@ def tradeoff(
         place = out / "rows" / f"{number:02}.json"
         if not place.is_file():
             say(f"{row.label} ({number} of {len(rows)})")
-            with run.edge(replies=out / "replies", **row.settings) as edge:
+            with run.edge(replies=out / "replies", slots=slots, **row.settings) as edge:
                 write(place, measured(row, solved(task, edge, jobs=jobs, tick=tick)).to_dict())
         done.append(SystemFigures.from_dict(json.loads(place.read_text(encoding="utf-8"))))
     first = done[0].scores["accuracy"]
@@ -142,6 +144,7 @@ def tradeoff(
         ids=[problem.id for problem in task.problems],
         rows=compared,
         dynamic_over_static=_ratios(done),
+        kept=_kept(done),
         settings=settings,
         machine=machine(),
     )
@@ -225,6 +228,24 @@ def _ratios(rows: Sequence[SystemFigures]) -> dict[str, dict[str, float]]:
                     ratios[stage] = row.stages[stage].input_tokens / below
             found[row.label.removeprefix("dynamic ")] = {name: round(value, 3) for name, value in ratios.items()}
     return found
+
+
+def _kept(rows: Sequence[SystemFigures]) -> dict[str, stats.RetainedGain]:
+    """What decomposers keep of gold plans' gain, by label, through solvers that ran with gold plans and without any."""
+    found = {}
+    scores = {(row.settings["solver"], _plans(row)): row.scores["accuracy"] for row in rows}
+    for row in rows:
+        gold, none = (scores.get((row.settings["solver"], plans)) for plans in ("gold", "none"))
+        if gold is not None and none is not None and _plans(row) not in ("gold", "none", "direct"):
+            found[row.label] = stats.retained_gain(row.scores["accuracy"], gold, none)
+    return found
+
+
+def _plans(row: SystemFigures) -> str:
+    """Whose plans a row's solver gets; "none", or "direct" if it shows no work either."""
+    if row.strategy == "single":
+        return "direct" if row.settings.get("mode") == "direct" else "none"
+    return row.label if row.strategy == "dynamic" else str(row.settings.get("decomposer"))
 
 
 def _pair(row: SystemFigures) -> tuple[Any, ...]:

@@ -141,16 +141,54 @@ def test_a_dry_run_sends_nothing(data: Path) -> None:
 @pytest.mark.parametrize("name", CONFIGS)
 def test_the_papers_tables_have_their_published_figures(name: str) -> None:
     config = CONFIGS[name]
-    made = config.rows(Models(solvers=("openai:a", "openai:b", "openai:c")))
-    assert len({row.label for row in made}) == len(made) >= 2
-    assert any(row.published for row in made) and config.claim
+    made = config.rows(Models(solvers=("openai:a", "openai:b", "openai:c")), config.task)
+    assert len({row.label for row in made}) == len(made) >= 2 and config.claim
+    assert any(row.published for row in made) or name == "paper-grid"
+
+
+def test_gold_plans_are_left_out_of_a_table_on_a_task_that_has_none() -> None:
+    """Every decomposer meets every solver, the base that nobody trained among both."""
+    grid = CONFIGS["paper-grid"]
+    labels = [row.label for row in grid.rows(Models(), "gsm8k")]
+    assert labels == [
+        f"{decomposer} / {solver}"
+        for solver in ("untrained base", "S_E")
+        for decomposer in ("-", "untrained base", "S_D of 11 M", "S_D", "teacher")
+    ]
+    assert [row.label for row in grid.rows(Models(), "svamp")] == [x for x in labels if not x.startswith("teacher")]
+    own = grid.rows(Models(teacher="recorded:plans.jsonl"), "svamp")
+    assert [row.label for row in own] == labels
+
+
+def test_what_a_decomposer_keeps_is_told_where_gold_plans_gain(data: Path, tmp_path: Path) -> None:
+    task = tasks.load("gsm8k", limit=40)
+    with Counting() as server:
+        made = systems(["single", "static"], ["gold", "trivial"], [f"{server.address}#m"], max_tokens=100)
+        tradeoff(task, made, tmp_path, run=PaidRun(PRICED), jobs=8)
+        for number, share in ((2, 0.1), (3, 0.6), (4, 0.35)):
+            place = tmp_path / "rows" / f"{number:02}.json"
+            row = json.loads(place.read_text("utf-8"))
+            right = [float(n < share * 40) for n in range(40)]
+            place.write_text(json.dumps(row | {"scores": {"accuracy": right}}), encoding="utf-8")
+        told = tradeoff(task, made, tmp_path, run=PaidRun(PRICED), jobs=8)
+    assert list(told.kept) == ["static trivial"]
+    kept = told.kept["static trivial"]
+    assert (
+        kept.ratio is not None and abs(kept.ratio.value - 0.5) < 1e-9 and 0 < kept.ratio.low < 0.5 < kept.ratio.high < 1
+    )
+    assert any("it keeps 0.50 [" in note for note in section(told).notes)
 
 
 def test_a_table_of_the_paper_is_reported_beside_ours(data: Path, tmp_path: Path) -> None:
     task = tasks.load("gsm8k", limit=4)
     config = CONFIGS["paper-solves-itself"]
     made = tradeoff(
-        task, config.rows(Models()), tmp_path, run=PaidRun(Prices()), name="paper-solves-itself", claimed=config.claim
+        task,
+        config.rows(Models(), "gsm8k"),
+        tmp_path,
+        run=PaidRun(Prices()),
+        name="paper-solves-itself",
+        claimed=config.claim,
     )
     one = section(made)
     assert "published" in one.tables[0].columns and "The claim: A student" in one.notes[0]

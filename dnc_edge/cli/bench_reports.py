@@ -154,6 +154,9 @@ def tradeoff(
     max_cost: MaxCost = None,
     rpm: Annotated[int | None, typer.Option(help="Most remote requests a minute.", min=1)] = None,
     jobs: options.Jobs = 8,
+    slots: Annotated[
+        int, typer.Option(help="Sequences that a local student decodes at once; its seconds need 1.", min=1)
+    ] = 1,
     *,
     settings: options.Given,
     dry_run: options.DryRun = False,
@@ -191,7 +194,8 @@ def tradeoff(
                 "teacher": teacher, "untrained": untrained, "student": decomposers[0] if decomposers else None,
                 "solvers": tuple(solvers) if solvers else None, "student_solver": student_solver,
             }  # fmt: skip
-            rows = named.rows(Models(**{name: value for name, value in models.items() if value is not None}))  # type: ignore[arg-type]
+            chosen_models = Models(**{name: value for name, value in models.items() if value is not None})  # type: ignore[arg-type]
+            rows = named.rows(chosen_models, task or named.task)
         else:
             strategies = strategies or ["single", "static", "dynamic"]
             rows = bench.systems(strategies, decomposers or ["student:"], solvers or ["local"])
@@ -204,7 +208,16 @@ def tradeoff(
         claimed = named.claim if named else None
         with PaidRun(prices, max_cost=max_cost, rpm=rpm, purse=out / "spent", tell=output.note) as run:
             result = bench.tradeoff(
-                chosen, rows, out, run=run, jobs=jobs, name=config, claimed=claimed, say=output.note, tick=_tick
+                chosen,
+                rows,
+                out,
+                run=run,
+                jobs=jobs,
+                slots=slots,
+                name=config,
+                claimed=claimed,
+                say=output.note,
+                tick=_tick,
             )
     _show(result, out, json)
 
