@@ -245,7 +245,7 @@ def _plans(row: SystemFigures) -> str:
     """Whose plans a row's solver gets; "none", or "direct" if it shows no work either."""
     if row.strategy == "single":
         return "direct" if row.settings.get("mode") == "direct" else "none"
-    return row.label if row.strategy == "dynamic" else str(row.settings.get("decomposer"))
+    return row.label if row.strategy != "static" else str(row.settings.get("decomposer"))
 
 
 def _pair(row: SystemFigures) -> tuple[Any, ...]:
