@@ -7,9 +7,8 @@ threshold of the level is where most everyday questions come out right and fewes
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -19,9 +18,8 @@ import numpy as np
 from dnc_edge.bench.decisions import decision
 from dnc_edge.decomposers import StudentDecomposer
 from dnc_edge.errors import DncError
-from dnc_edge.files import write_json
+from dnc_edge.students import manifest as manifests
 from dnc_edge.students.confidence import FEATURES, Confidence, features
-from dnc_edge.students.manifest import FILENAME
 from dnc_edge.students.student import Generation, Student
 from dnc_edge.tasks import everyday
 from dnc_edge.tasks.plans import plan_f1
@@ -50,6 +48,41 @@ class Judged:
     features: dict[str, float]
     f1: float
     weight: float
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Shares (0 to 1) of questions whose plan, or decision to make none, was right, and was useless."""
+
+    right: float
+    useless: float
+
+
+@dataclass(frozen=True)
+class Risk:
+    """The share of plans that are not good among the most confident ones; `coverage` is the share these make up."""
+
+    coverage: float
+    risk: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Calibration:
+    """A fitted confidence and how well it separates good plans from others.
+
+    Attributes:
+        confidence: as `student.json` holds it.
+        questions, plans: how many were asked, and how many of them got a plan.
+        auroc: over plans of questions that were left out of the fit; None if all are alike.
+        everyday: of everyday questions, with every plan delivered ("always") and with the threshold ("auto").
+    """
+
+    confidence: Confidence
+    questions: int
+    plans: int
+    auroc: float | None = None
+    everyday: Mapping[str, Outcome]
+    risk_coverage: tuple[Risk, ...]
 
 
 def questions() -> list[Problem]:
@@ -116,16 +149,12 @@ def auroc(confidences: Sequence[float], good: Sequence[bool]) -> float | None:
     return float((ranks[positive].sum() - count * (count + 1) / 2) / (count * (len(good) - count)))
 
 
-def confidence(student: Student, *, tick: Callable[[int], None] = lambda _: None) -> dict[str, Any]:
+def confidence(student: Student, *, tick: Callable[[int], None] = lambda _: None) -> Calibration:
     """Calibrate a student at the level that is open.
 
     Args:
         student: with as many slots as decode fast.
         tick: called with the number of questions done.
-
-    Returns:
-        `confidence`, as `student.json` keeps it; the AUROC over plans of questions left out of the fit; shares of
-        right and useless answers to everyday questions with and without the threshold; the risk at each coverage.
 
     Raises:
         DataMissing: a source is not there. ExtraMissing: the extra `eval` is not installed.
@@ -144,42 +173,41 @@ def confidence(student: Student, *, tick: Callable[[int], None] = lambda _: None
     good = [row.f1 >= GOOD for row in planned]
     sure = dict(zip(map(id, planned), unseen, strict=True))
 
-    def outcome(threshold: float, weighed: Sequence[Judged]) -> dict[str, float]:
+    def outcome(threshold: float, weighed: Sequence[Judged]) -> Outcome:
         judgements = [
             (row.weight, decision(row.plan if sure.get(id(row), 1.0) >= threshold else (), row.problem.plan or ()))
             for row in weighed
         ]
         total = sum(weight for weight, _ in judgements)
-        return {
-            name: round(sum(weight * getattr(one, name) for weight, one in judgements) / total, 4)
-            for name in ("right", "useless")
-        }
+        return Outcome(
+            right=round(sum(weight * one.right for weight, one in judgements) / total, 4),
+            useless=round(sum(weight * one.useless for weight, one in judgements) / total, 4),
+        )
 
     kinds = [row for row in rows if isinstance(row.problem, everyday.EverydayProblem)]
 
     def value(threshold: float) -> float:
         found = outcome(threshold, kinds)
-        return found["right"] - found["useless"]
+        return found.right - found.useless
 
     # Of thresholds that are as good to a hundredth, the lowest keeps most plans.
     threshold = max((step / 100 for step in range(0, 96, 5)), key=lambda t: (round(value(t), 2), -t))
     order = np.argsort(-unseen)
     risk = [
-        {"coverage": share, "risk": round(1 - float(np.mean([good[i] for i in order[: int(len(order) * share)]])), 4)}
+        Risk(share, round(1 - float(np.mean([good[i] for i in order[: int(len(order) * share)]])), 4))
         for share in (0.25, 0.5, 0.75, 1.0)
     ]
     thresholds = dict(student.manifest.confidence.thresholds) if student.manifest.confidence else {}
-    return {
-        "confidence": {"weights": fit(planned), "thresholds": {**thresholds, student.weights.level: threshold}},
-        "questions": len(rows),
-        "plans": len(planned),
-        "auroc": auroc(list(unseen), good),
-        "everyday": {"always": outcome(0.0, kinds), "auto": outcome(threshold, kinds)},
-        "risk_coverage": risk,
-    }
+    return Calibration(
+        confidence=Confidence(fit(planned), {**thresholds, student.weights.level: threshold}),
+        questions=len(rows),
+        plans=len(planned),
+        auroc=auroc(list(unseen), good),
+        everyday={"always": outcome(0.0, kinds), "auto": outcome(threshold, kinds)},
+        risk_coverage=tuple(risk),
+    )
 
 
-def keep(directory: Path, made: dict[str, Any]) -> None:
+def keep(directory: Path, made: Confidence) -> None:
     """Write a calibrated confidence into the manifest of a student's directory."""
-    values = json.loads((directory / FILENAME).read_text(encoding="utf-8"))
-    write_json(directory / FILENAME, {**values, "confidence": made})
+    manifests.write(directory, replace(manifests.load(directory), confidence=made))

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from dnc_edge.convert.quantize import quantize
 from dnc_edge.errors import StudentError, UsageError
-from dnc_edge.files import replacing, sha256_of
+from dnc_edge.files import replacing
 from dnc_edge.students import manifest as manifests
+from dnc_edge.students.checksums import recorded
+from dnc_edge.students.choice import with_files
 from dnc_edge.students.manifest import Manifest
 
 LEVELS = ("f16", "q8_0", "q6_k", "q5_k_m", "q4_k_m", "q3_k_m", "q2_k", "iq4_xs")
@@ -58,7 +59,7 @@ def with_levels(
     for file in manifest.files:
         if not (target / file.file).exists():
             shutil.copyfile(directory / file.file, target / file.file)
-    values = json.loads((directory / manifests.FILENAME).read_text(encoding="utf-8"))
+    files = list(manifest.files)
     for level in wanted:
         if level in have:
             continue
@@ -67,7 +68,7 @@ def with_levels(
             say(f"making {level}")
             with replacing(path) as partial:
                 quantize(source, partial, level)
-        entry = {"file": path.name, "engine": "llama.cpp", "level": level, "part": "model"}
-        values["files"].append(entry | {"sha256": sha256_of(path), "bytes": path.stat().st_size})
-    manifests.write(target, values)
-    return manifests.load(target)
+        files.append(recorded(path, "llama.cpp", level))
+    made = with_files(manifest, files)
+    manifests.write(target, made)
+    return made

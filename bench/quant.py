@@ -141,7 +141,7 @@ class _Judge:
         self._reference: fidelity.Reference | None = None
 
     def judged(self, level: str, engine: str) -> dict[str, Any]:
-        compared = fidelity.compare(self.reference, self._decoder(level, engine)).to_dict()
+        compared = fidelity.rounded(fidelity.compare(self.reference, self._decoder(level, engine)))
         problems, scores, seconds = self.task.problems, [], []
         with Student.open(str(self.directory), level=level, engine=engine) as student:
             decomposer = StudentDecomposer(student)
@@ -160,7 +160,7 @@ class _Judge:
                 "unsupported": [round(one.unsupported / max(1, one.content_words), 4) for one in scores],
             },
             "plan_seconds": seconds,
-            "fidelity": {name: compared[name] for name in ("n", "tokens", "kl", "top_tokens", "identical")},
+            "fidelity": {name: getattr(compared, name) for name in ("n", "tokens", "kl", "top_tokens", "identical")},
         }
 
     def _decoder(self, level: str, engine: str) -> Decoder:

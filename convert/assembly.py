@@ -6,17 +6,19 @@ import functools
 import tempfile
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from dnc_edge.convert import fidelity
-from dnc_edge.convert.checkpoint import Checkpoint, read_json
+from dnc_edge.convert.checkpoint import Checkpoint
 from dnc_edge.convert.decoders import Decoder, TransformersDecoder
 from dnc_edge.errors import InputError, StudentError, UsageError
-from dnc_edge.files import sha256_of
-from dnc_edge.students.manifest import CHOSEN, FILENAME, PREFERRED, SCHEMA, write
+from dnc_edge.students.checksums import recorded
+from dnc_edge.students.choice import CHOSEN_BY, with_files
+from dnc_edge.students.manifest import FILENAME, BaseFile, Manifest, WeightFile, load, write
+from dnc_edge.students.measured import Measured
 from dnc_edge.students.tokenizer import Tokenizer, encode_prompt
+from dnc_edge.tasks.problem import Problem
 
 # (what is being done, how far, of how much); of 0 where that is not known.
 Progress = Callable[[str, int, int], None]
@@ -61,7 +63,8 @@ class Assembly(AbstractContextManager["Assembly"]):
         if out.exists() and not (settings.force or settings.add):
             raise UsageError(f"{out} exists", hint="replace it with --force, or add to it with --add")
         self.out, self.settings = out, settings
-        self.name = settings.name or (read_json(out / FILENAME, "")["name"] if settings.add else out.name)
+        self._there = load(out) if settings.add else None
+        self.name = settings.name or (self._there.name if self._there else out.name)
         try:
             out.parent.mkdir(parents=True, exist_ok=True)
             self._temporary = tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.partial-")
@@ -70,10 +73,10 @@ class Assembly(AbstractContextManager["Assembly"]):
         self.scratch = Path(self._temporary.name)
         self.folder = self.scratch / "student"
         self.folder.mkdir()
-        self._files: list[dict[str, Any]] = []
+        self._files: list[WeightFile] = []
         self.dropped: list[str] = []
-        # Of a student that is adapters alone: the name of the base, and the checksum of its file.
-        self.base: dict[str, str] | None = None
+        # Of a student that consists of adapters.
+        self.base: BaseFile | None = None
 
     def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
         self._temporary.cleanup()
@@ -95,39 +98,40 @@ class Assembly(AbstractContextManager["Assembly"]):
             StudentError: the tokenizer reads a probe otherwise than training did.
         """
         self.checkpoint = checkpoint
-        roles = checkpoint.facts["roles"]
-        for probe in checkpoint.facts["probes"]:
-            ids = encode_prompt(tokenizer, roles[probe["role"]]["template"], probe["user"])
-            if ids != list(probe["tokens"]):
+        roles = checkpoint.facts.roles
+        for probe in checkpoint.facts.probes:
+            ids = encode_prompt(tokenizer, roles[probe.role].template, probe.user)
+            if ids != list(probe.tokens):
                 raise StudentError(
-                    f"the converted tokenizer reads {probe['user'][:40]!r} otherwise than the trained one "
-                    f"({ids[:8]}..., not {probe['tokens'][:8]}...)",
+                    f"the converted tokenizer reads {probe.user[:40]!r} otherwise than the trained one "
+                    f"({ids[:8]}..., not {list(probe.tokens[:8])}...)",
                     hint="nothing was written; convert a tokenizer of a kind that llama.cpp knows",
                 )
         self._tokenizer = tokenizer
         self._role = role or ("decompose" if "decompose" in roles else next(iter(roles)))
-        self._stop = frozenset(tokenizer.control(piece) for piece in checkpoint.facts["stop"])
+        self._stop = frozenset(tokenizer.control(piece) for piece in checkpoint.facts.stop)
 
     @functools.cached_property
-    def _questions(self) -> tuple[str, list[Any]]:
+    def _questions(self) -> tuple[str, list[Problem]]:
         return fidelity.questions(self.settings.questions)
 
     @functools.cached_property
     def reference(self) -> fidelity.Reference:
         """The checkpoint's own plans and logits."""
         checkpoint = self.checkpoint
-        role = checkpoint.facts["roles"][self._role]
-        _, problems = self._questions
+        role = checkpoint.facts.roles[self._role]
+        name, problems = self._questions
         return fidelity.Reference(
             TransformersDecoder(checkpoint.path, encoder_decoder=checkpoint.encoder_decoder),
             self._tokenizer,
-            role["template"],
+            role.template,
             self._stop,
             problems,
+            on=name,
             plans=self._role == "decompose",
             scratch=self.scratch / "reference",
-            limit=min(160, role["max_tokens"]),
-            tick=self._tick("reference by transformers"),
+            limit=min(160, role.max_tokens),
+            tick=self._tick("reference plans by transformers"),
         )
 
     def add(
@@ -136,10 +140,15 @@ class Assembly(AbstractContextManager["Assembly"]):
         level: str,
         files: Mapping[str, Path],
         decoder: Decoder | None,
-        measured: Mapping[str, Any] | None = None,
+        measured: Measured | None = None,
     ) -> None:
-        """Add the files of a level, by part, and measure it with `decoder`; drop a poor one without `keep_poor`."""
-        facts = dict(measured or {})
+        """Add the files of a level, and compare it with what was trained; a poor one is dropped without `keep_poor`.
+
+        Args:
+            files: by part, in the student's folder.
+            decoder: of the files; None compares nothing.
+            measured: what is known of the level already.
+        """
         if decoder is not None:
             compared = fidelity.compare(self.reference, decoder, tick=self._tick(f"comparing {level}"))
             if compared.poor and not self.settings.keep_poor:
@@ -151,17 +160,10 @@ class Assembly(AbstractContextManager["Assembly"]):
                     "--keep-poor keeps it"
                 )
                 return
-            facts["fidelity"] = {"on": self._questions[0], **compared.to_dict()}
-        for part, path in files.items():
-            entry = {
-                "file": path.name,
-                "engine": engine,
-                "level": level,
-                "part": part,
-                "sha256": sha256_of(path),
-                "bytes": path.stat().st_size,
-            }
-            self._files.append(entry | ({"measured": facts} if facts and part in CHOSEN else {}))
+            measured = replace(measured or Measured(), fidelity=fidelity.rounded(compared))
+        self._files += [
+            recorded(path, engine, level, part, measured if part in CHOSEN_BY else None) for part, path in files.items()
+        ]
 
     def _tick(self, what: str) -> Callable[[int], None]:
         total = len(self._questions[1])
@@ -169,59 +171,62 @@ class Assembly(AbstractContextManager["Assembly"]):
         return lambda done: self.settings.progress(what, done, total)
 
     def finish(self) -> Path:
-        """Write the manifest and put the student in its place; returns it.
+        """Write the manifest, put the student in its place and return that place.
 
         Raises:
             InputError: no level is left, or the files belong to another student than is there.
         """
-        files, manifest = self._files, self._manifest()
-        if self.settings.add:
-            old = read_json(self.out / FILENAME, "")
-            if self.base and old.get("base") == self.base:
-                # An adapter for another role joins those that are there.
-                added = {
-                    role: facts
-                    for role, facts in manifest["roles"].items()
-                    if facts.get("adapter") or role not in old["roles"]
-                }
-                probes = [probe for probe in old["probes"] if probe["role"] not in added]
-                probes += [probe for probe in manifest["probes"] if probe["role"] in added]
-                about = {role: manifest["about"] for role, facts in added.items() if facts.get("adapter")}
-                old |= {"roles": old["roles"] | added, "probes": probes, "about": old["about"] | about}
-            elif any(old.get(key) != manifest.get(key) for key in ("roles", "stop", "probes", "base")):
-                raise InputError(f"{self.out} was made from another checkpoint", hint="choose another directory")
-            made = {file["file"] for file in files}
-            for file in old["files"]:
-                if file["file"] not in made:
-                    (self.folder / file["file"]).hardlink_to(self.out / file["file"])
-            files = [file for file in old["files"] if file["file"] not in made] + files
-            manifest = old
-        levels = [file["level"] for file in files if file["level"]]
-        if not levels:
+        manifest = self._manifest() if self._there is None else self._added(self._there)
+        if not manifest.levels:
             raise InputError("no level is left", hint="; ".join(self.dropped) or "name one with --levels")
-        manifest["files"] = files
-        if manifest.get("default_level") not in levels:
-            manifest["default_level"] = next((level for level in PREFERRED if level in levels), levels[0])
         write(self.folder, manifest)
         if self.out.exists():
             self.out.rename(self.scratch / "old")
         self.folder.rename(self.out)
         return self.out
 
-    def _manifest(self) -> dict[str, Any]:
-        checkpoint = self.checkpoint
-        return {
-            "schema": SCHEMA,
-            "name": self.name,
-            "architecture": checkpoint.architecture,
-            **{key: checkpoint.facts[key] for key in ("roles", "stop", "context", "max_subquestions")},
-            **({"base": self.base} if self.base else {}),
-            "default_level": None,
-            "files": [],
-            "probes": checkpoint.facts["probes"],
-            "start": checkpoint.config.get("decoder_start_token_id"),
-            "about": checkpoint.about,
-        }
+    def _manifest(self) -> Manifest:
+        """The manifest of what was made."""
+        checkpoint, facts = self.checkpoint, self.checkpoint.facts
+        made = Manifest(
+            name=self.name,
+            architecture=checkpoint.architecture,
+            roles=facts.roles,
+            stop=facts.stop,
+            context=facts.context,
+            max_subquestions=facts.max_subquestions,
+            probes=facts.probes,
+            about=facts.about,
+            files=(),
+            default_level="",
+            start=checkpoint.config.get("decoder_start_token_id"),
+            base=self.base,
+        )
+        return with_files(made, self._files)
+
+    def _added(self, there: Manifest) -> Manifest:
+        """The manifest of the student that is there with what was made; its other files are linked into the folder."""
+        made = self._manifest()
+        if self.base and there.base == self.base:
+            # An adapter for another role joins those that are there.
+            added = {name: role for name, role in made.roles.items() if role.adapter or name not in there.roles}
+            about = {name: made.about for name, role in added.items() if role.adapter}
+            there = replace(
+                there,
+                roles={**there.roles, **added},
+                probes=(
+                    *(probe for probe in there.probes if probe.role not in added),
+                    *(probe for probe in made.probes if probe.role in added),
+                ),
+                about=replace(there.about, **about),
+            )
+        elif (there.roles, there.stop, there.probes, there.base) != (made.roles, made.stop, made.probes, made.base):
+            raise InputError(f"{self.out} was made from another checkpoint", hint="choose another directory")
+        replaced = {file.file for file in self._files}
+        others = [file for file in there.files if file.file not in replaced]
+        for file in others:
+            (self.folder / file.file).hardlink_to(self.out / file.file)
+        return with_files(there, [*others, *self._files])
 
 
 def _unwritable(out: Path, error: OSError) -> InputError:

@@ -5,15 +5,16 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from dnc_edge.convert.direct import BITS, write_adapter, write_graph
 from dnc_edge.convert.metadata import read
 from dnc_edge.convert.vocabulary import tokenizer_json
-from dnc_edge.files import sha256_of
 from dnc_edge.students import adapted
 from dnc_edge.students import manifest as manifests
+from dnc_edge.students.checksums import Verification, recorded
+from dnc_edge.students.choice import with_files
 
 LEVEL = f"int{BITS}"
 ENGINE = "onnxruntime"
@@ -40,33 +41,28 @@ def build(directory: Path, progress: Callable[[str], None] = lambda _: None) -> 
     if (target / manifests.FILENAME).is_file():
         return target
     folder, weights = adapted.base_of(manifest.base, manifest.name)
-    base = read(manifests.Verification(folder, weights).path())
-    adapters = {
-        file.file: manifests.Verification(directory, file).path() for file in manifest.files if file.part == "adapter"
-    }
+    base = read(Verification(folder, weights).path())
+    adapters = {file.file: Verification(directory, file).path() for file in manifest.files if file.part == "adapter"}
     partial = target.with_name(f".{target.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
     progress(f"building {manifest.name} for onnxruntime")
-    files: list[dict[str, Any]] = []
-
-    def made(name: str, part: str, level: str = LEVEL) -> Path:
-        files.append({"file": name, "engine": ENGINE, "level": level, "part": part})
-        return partial / name
-
+    matrices = {name: partial / f"{Path(name).stem}.npz" for name in adapters}
     for name, path in adapters.items():
-        write_adapter(path, base, made(f"{Path(name).stem}.npz", "adapter"))
-    write_graph(base, adapters.values(), made(f"{manifest.name}-{LEVEL}.onnx", "model"))
+        write_adapter(path, base, matrices[name])
+    graph, tokenizer = partial / f"{manifest.name}-{LEVEL}.onnx", partial / "tokenizer.json"
+    write_graph(base, adapters.values(), graph)
     vocabulary = json.dumps(tokenizer_json(base), ensure_ascii=False, separators=(",", ":"))
-    made("tokenizer.json", "tokenizer", "").write_text(vocabulary, encoding="utf-8")
-    for file in files:
-        path = partial / file["file"]
-        file |= {"sha256": sha256_of(path), "bytes": path.stat().st_size}
-    values = json.loads((directory / manifests.FILENAME).read_text(encoding="utf-8"))
-    del values["base"]
-    for role in values["roles"].values():
-        if role.get("adapter"):
-            role["adapter"] = f"{Path(role['adapter']).stem}.npz"
-    manifests.write(partial, values | {"files": files, "default_level": LEVEL})
+    tokenizer.write_text(vocabulary, encoding="utf-8")
+    roles = {
+        name: replace(role, adapter=matrices[role.adapter].name if role.adapter else None)
+        for name, role in manifest.roles.items()
+    }
+    files = [
+        *(recorded(path, ENGINE, LEVEL, "adapter") for path in matrices.values()),
+        recorded(graph, ENGINE, LEVEL),
+        recorded(tokenizer, ENGINE, "", "tokenizer"),
+    ]
+    manifests.write(partial, with_files(replace(manifest, base=None, roles=roles), files))
     partial.rename(target)
     return target

@@ -12,10 +12,10 @@ from typing import Any
 from dnc_edge import prompts
 from dnc_edge.convert.unpack import unpack
 from dnc_edge.errors import ExtraMissing, InputError, UsageError
-from dnc_edge.students import bases
+from dnc_edge.students import bases, facts
+from dnc_edge.students.facts import Probe, Role, StudentFacts
 from dnc_edge.students.template import render
 
-FACTS = "train.json"
 # What a conversion reads of a hub repository; pickles are not even fetched.
 HUB_FILES = ("*.json", "*.safetensors", "*.model", "*.jinja", "merges.txt", "vocab.txt")
 # Modules that a converter cannot take apart again once they carry an adapter.
@@ -35,15 +35,13 @@ class Checkpoint:
     Attributes:
         path: directory with config.json, safetensors and tokenizer; the adapter, if any, is merged in.
         name: what the user called it: a folder's last part, a hub repository or a GGUF file.
-        facts: what `student.json` says of roles, stop pieces, context and probes.
-        about: training, licences and card, where known.
+        facts: how it is prompted, and what is known of its training.
         gguf: the GGUF file that it was unpacked from, if any.
     """
 
     path: Path
     name: str
-    facts: dict[str, Any]
-    about: dict[str, Any]
+    facts: StudentFacts
     gguf: Path | None = None
 
     @property
@@ -85,14 +83,14 @@ def open_checkpoint(
     """
     path, file = located(source, scratch, progress)
     check_checkpoint(path)
-    facts_from = [path / FACTS]
+    trained = [path / facts.FILENAME]
     if adapter is not None:
         check_adapter(adapter, path)
         progress("merging the adapter")
         path = _merged(path, adapter, scratch / "merged")
-        facts_from.insert(0, adapter / FACTS)
-    facts, about = _facts(path, facts_from, role)
-    return Checkpoint(path, Path(source).name, facts, about, file)
+        trained.insert(0, adapter / facts.FILENAME)
+    known = next((facts.load(candidate) for candidate in trained if candidate.is_file()), None)
+    return Checkpoint(path, Path(source).name, known or _recognised(path, role), file)
 
 
 def located(source: str, scratch: Path, progress: Callable[[str], None] = lambda _: None) -> tuple[Path, Path | None]:
@@ -211,16 +209,6 @@ def _from_hub(name: str, progress: Callable[[str], None]) -> Path:
         return Path(snapshot_download(name, allow_patterns=list(HUB_FILES)))
 
 
-def _facts(path: Path, candidates: list[Path], role: str | None) -> tuple[dict[str, Any], dict[str, Any]]:
-    for candidate in candidates:
-        if candidate.is_file():
-            values = read_json(candidate, "")
-            if not isinstance(values.get("student"), dict):
-                raise InputError(f"{candidate} does not describe a student", hint="dnc-edge train writes it")
-            return values["student"], {key: values[key] for key in ("training", "licences", "card") if key in values}
-    return _recognised(path, role), {}
-
-
 def model_class(encoder_decoder: bool) -> Any:
     """The class of transformers that loads such a model."""
     from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM
@@ -246,8 +234,8 @@ def load_tokenizer(path: Path) -> Any:
         ) from error
 
 
-def _recognised(path: Path, role: str | None) -> dict[str, Any]:
-    """Facts of a checkpoint that was not trained here, in its own chat format.
+def _recognised(path: Path, role: str | None) -> StudentFacts:
+    """Return facts of a checkpoint that was not trained here, in its own chat format.
 
     One that is used as it is, and one that learns both roles, is prompted with our instructions. One that learns a
     single role learns it from the user message alone: the instruction would be most of each prompt.
@@ -276,29 +264,22 @@ def _recognised(path: Path, role: str | None) -> dict[str, Any]:
         "solve": (prompts.solve("", None, ())[0]["content"], 512),
     }
     if role in instructions:
-        roles = {role: (template(""), instructions[role][1])}
+        roles = {role: Role(template(""), prompts.VERSION, instructions[role][1])}
     else:
-        roles = {name: (template(text), limit) for name, (text, limit) in instructions.items()}
-    return {
-        "roles": {
-            role: {"template": text, "prompt_version": prompts.VERSION, "max_tokens": limit}
-            for role, (text, limit) in roles.items()
-        },
-        "stop": [end],
-        "context": _context(config),
-        "max_subquestions": cap,
-        "probes": probes(path, {role: {"template": text} for role, (text, _) in roles.items()}),
-    }
+        roles = {name: Role(template(text), prompts.VERSION, limit) for name, (text, limit) in instructions.items()}
+    return StudentFacts(
+        roles=roles, stop=(end,), context=_context(config), max_subquestions=cap, probes=probes(path, roles)
+    )
 
 
-def probes(path: Path, roles: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Our questions as each role prompts them, with the token ids of a checkpoint's tokenizer."""
+def probes(path: Path, roles: Mapping[str, Role]) -> tuple[Probe, ...]:
+    """Return our questions as each role prompts them, with the token ids of a checkpoint's tokenizer."""
     tokenizer = load_tokenizer(path)
-    return [
-        {"role": role, "user": user, "tokens": _tokens(tokenizer, facts["template"], user)}
-        for role, facts in roles.items()
+    return tuple(
+        Probe(name, user, tuple(_tokens(tokenizer, role.template, user)))
+        for name, role in roles.items()
         for user in PROBES
-    ]
+    )
 
 
 def _context(config: dict[str, Any]) -> int:

@@ -3,13 +3,12 @@
 A level is judged on the reference's own greedy plans: at each of their tokens, how far the level's distribution
 is from the reference's (KL divergence) and whether it would have chosen the same token; then on the plans
 that it decodes by itself (plan F1, docs/method.md). Plans are taken as decoded, without refusing repeats. A solver's
-answers are compared in the same way, but for plan F1.
+answers are compared in the same way, without plan F1.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +18,11 @@ from dnc_edge.convert.decoders import Decoder, Logits
 from dnc_edge.errors import DataMissing
 from dnc_edge.parse import plan as parse_plan
 from dnc_edge.prompts import user_message
+from dnc_edge.students.measured import Fidelity
 from dnc_edge.students.tokenizer import Detokenizer, Tokenizer, encode_prompt
 from dnc_edge.tasks import everyday, gsm8k, plans, stats
 from dnc_edge.tasks.problem import Problem
+from dnc_edge.typed_json import build, plain
 
 # A level that loses more is marked, and kept only when asked for.
 MOST_F1_LOST = 0.02
@@ -30,42 +31,9 @@ LEAST_TOP_TOKENS = 0.90
 TIE = 1e-3
 
 
-@dataclass(frozen=True)
-class Fidelity:
-    """A level against the reference.
-
-    Attributes:
-        n: questions; tokens: how many predictions were compared.
-        kl: mean KL divergence, reference to level, in nats a token.
-        top_tokens: share of predictions whose likeliest token is the reference's.
-        largest_difference: largest difference of two logits.
-        identical: plans that are the reference's token for token; ties: the others that first part where the
-            reference's two logits differ by less than `TIE`; parted: questions by id where they do not.
-        plan_f1: of the level's own plans; f1_lost: the reference's less this, paired, with its interval; both None
-            for a solver.
-    """
-
-    n: int
-    tokens: int
-    kl: float
-    top_tokens: float
-    largest_difference: float
-    identical: int
-    ties: int
-    parted: list[str] = field(repr=False)
-    plan_f1: stats.Estimate | None
-    f1_lost: stats.Estimate | None
-
-    @property
-    def poor(self) -> bool:
-        """Whether it loses more plan F1 or agrees on fewer tokens than a level may."""
-        loses = self.f1_lost is not None and self.f1_lost.value > MOST_F1_LOST
-        return loses or self.top_tokens < LEAST_TOP_TOKENS
-
-    def to_dict(self) -> dict[str, Any]:
-        values = asdict(self)
-        rounded = {name: _rounded(value) for name, value in values.items()}
-        return rounded | {"poor": self.poor}
+def rounded(fidelity: Fidelity) -> Fidelity:
+    """Return the figures with four significant digits, as a manifest keeps them."""
+    return build(Fidelity, _rounded(plain(fidelity)))
 
 
 def _rounded(value: Any) -> Any:
@@ -90,10 +58,11 @@ class Reference:
         decoder: what was trained.
         tokenizer, template: how a question becomes a prompt.
         stop: token ids that end a plan.
-        problems: questions with gold plans.
-        plans: whether what is decoded is a plan, and so has a plan F1.
+        problems: questions with gold plans; `on` is their name.
+        plans: whether what is decoded are plans, which have a plan F1.
         scratch: folder for the logits, which may exceed memory.
         limit: most tokens of a plan or an answer.
+        tick: called with the number of questions done.
     """
 
     def __init__(
@@ -104,11 +73,13 @@ class Reference:
         stop: frozenset[int],
         problems: Sequence[Problem],
         *,
+        on: str = "",
         plans: bool = True,
         scratch: Path,
         limit: int = 160,
         tick: Callable[[int], None] = lambda _: None,
     ) -> None:
+        self.on = on
         self.tokenizer, self.stop, self.problems, self.limit = tokenizer, stop, problems, limit
         self._scratch = scratch
         scratch.mkdir(parents=True, exist_ok=True)
@@ -154,18 +125,22 @@ def compare(reference: Reference, decoder: Decoder, *, tick: Callable[[int], Non
         else:
             parted.append(problem.id)
         tick(number + 1)
-    every = np.concatenate(divergences)
+    every = np.concatenate(divergences)  # (tokens of all plans,)
+    top_tokens = float(np.concatenate(agreements).mean())
+    f1_lost = None if reference.scores is None else stats.paired(reference.scores, scores)
     return Fidelity(
+        on=reference.on,
         n=len(reference.problems),
         tokens=int(every.size),
         kl=float(every.mean()),
-        top_tokens=float(np.concatenate(agreements).mean()),
+        top_tokens=top_tokens,
         largest_difference=largest,
         identical=identical,
         ties=ties,
-        parted=parted,
+        parted=tuple(parted),
         plan_f1=None if reference.scores is None else stats.bootstrap(scores),
-        f1_lost=None if reference.scores is None else stats.paired(reference.scores, scores),
+        f1_lost=f1_lost,
+        poor=(f1_lost is not None and f1_lost.value > MOST_F1_LOST) or top_tokens < LEAST_TOP_TOKENS,
     )
 
 

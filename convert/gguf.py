@@ -10,8 +10,8 @@ import sys
 import tempfile
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from dnc_edge.convert.assembly import Assembly, ConversionSettings
 from dnc_edge.convert.checkpoint import Checkpoint, check_adapter, check_checkpoint, located, open_checkpoint, probes
@@ -24,6 +24,9 @@ from dnc_edge.convert.unpack import HEADER, pack
 from dnc_edge.errors import InputError, UsageError
 from dnc_edge.files import replacing
 from dnc_edge.students import bases
+from dnc_edge.students.manifest import BaseFile
+from dnc_edge.students.measured import Measured
+from dnc_edge.typed_json import plain
 
 ENGINE = "llama.cpp"
 # What llama.cpp reads from a checkpoint's own type; anything else becomes 32 bits.
@@ -85,7 +88,7 @@ def gguf(
             assembly.say(f"quantizing to {level}")
             path = assembly.folder / f"{assembly.name}-{level}.gguf"
             quantize(whole, path, level)
-            decoder = GgufDecoder(path, context=opened.facts["context"], exact=level == "f32")
+            decoder = GgufDecoder(path, context=opened.facts.context, exact=level == "f32")
             if level == levels[0]:
                 assembly.measure_against(opened, decoder.tokenizer)
             assembly.add(ENGINE, level, {"model": path}, decoder, tensors(path, level))
@@ -160,19 +163,20 @@ def adapter_student(
     with Assembly(out, settings) as assembly:
         opened = open_checkpoint(str(file), adapter=adapter, scratch=assembly.scratch, progress=assembly.say)
         untrained = open_checkpoint(str(file), scratch=assembly.scratch)
-        trained = opened.facts["roles"]
+        trained = opened.facts.roles
         name = f"{assembly.name}-{'-'.join(trained)}-{level}.gguf"
         converted = gguf_adapter(
             assembly.scratch / "unpacked", adapter, assembly.folder / name, level=level, llama_cpp=llama_cpp
         )
-        roles = {role: facts | {"adapter": name} for role, facts in trained.items()}
-        if "solve" in trained and (kinds := opened.about.get("training", {}).get("kinds")):
-            roles |= {"solve": roles["solve"] | {"kinds": kinds}, "chat": trained["solve"]}
-        opened.facts["roles"] = {**untrained.facts["roles"], **roles}
-        opened.facts["probes"] = probes(opened.path, opened.facts["roles"])
-        decoder = GgufDecoder(file, context=opened.facts["context"], adapter=converted)
+        adapted = {role: replace(prompted, adapter=name) for role, prompted in trained.items()}
+        if "solve" in trained and (kinds := opened.facts.about.training.get("kinds")):
+            adapted |= {"solve": replace(adapted["solve"], kinds=tuple(kinds)), "chat": trained["solve"]}
+        roles = {**untrained.facts.roles, **adapted}
+        facts = replace(opened.facts, roles=roles, probes=probes(opened.path, roles))
+        opened = replace(opened, facts=facts)
+        decoder = GgufDecoder(file, context=facts.context, adapter=converted)
         assembly.measure_against(opened, decoder.tokenizer, role=next(iter(trained)))
-        assembly.base = {"name": known.name, "sha256": known.sha256}
+        assembly.base = BaseFile(known.name, known.sha256)
         assembly.add(ENGINE, known.level, {"adapter": converted}, decoder, tensors(converted, level))
         decoder.close()
         assembly.finish()
@@ -213,11 +217,12 @@ def with_facts(path: Path, checkpoint: Checkpoint, name: str) -> None:
     from gguf.constants import Keys
     from gguf.scripts.gguf_new_metadata import MetadataDetails, copy_with_new_metadata
 
-    facts = {"name": name, **{key: checkpoint.facts[key] for key in ("roles", "stop", "context", "max_subquestions")}}
+    values = plain(checkpoint.facts)
+    facts = {"name": name, **{key: values[key] for key in ("roles", "stop", "context", "max_subquestions")}}
     details = {"dnc_edge.student": MetadataDetails(package.GGUFValueType.STRING, json.dumps(facts))}
     # llama.cpp would call the file after the folder that it was converted from.
     details["general.name"] = MetadataDetails(package.GGUFValueType.STRING, name)
-    if licences := sorted({text.split(",")[0] for text in checkpoint.about.get("licences", {}).values()}):
+    if licences := sorted({text.split(",")[0] for text in checkpoint.facts.about.licences.values()}):
         details["general.license"] = MetadataDetails(package.GGUFValueType.STRING, " AND ".join(licences))
     reader = package.GGUFReader(path)
     if contents(reader, Keys.Tokenizer.MODEL) == "llama" and not (checkpoint.path / HEADER).is_file():
@@ -237,16 +242,12 @@ def adds_space(checkpoint: Path) -> bool:
     return bool(tokens[0].startswith("\u2581"))
 
 
-def tensors(path: Path, level: str) -> dict[str, Any]:
-    """Bits a weight takes on average, how many tensors are of which type, and which could not get the level's."""
+def tensors(path: Path, level: str) -> Measured:
+    """Return the bits per weight of a GGUF file, its tensors by type, and those that could not get the level's type."""
     found = read(path).tensors
     fell_back = [
         str(tensor.name) for tensor in found if level in PACKED and len(tensor.shape) > 1 and tensor.shape[0] % 256
     ]
     types = Counter(tensor.tensor_type.name.lower() for tensor in found)
     bits = 8 * sum(int(tensor.n_bytes) for tensor in found) / sum(int(tensor.n_elements) for tensor in found)
-    return {
-        "bits_per_weight": round(bits, 2),
-        "types": dict(types.most_common()),
-        **({"fell_back": fell_back} if fell_back else {}),
-    }
+    return Measured(bits_per_weight=round(bits, 2), types=dict(types.most_common()), fell_back=tuple(fell_back) or None)

@@ -16,6 +16,7 @@ from dnc_edge.convert.checkpoint import Checkpoint, open_checkpoint, read_json
 from dnc_edge.convert.decoders import OnnxDecoder
 from dnc_edge.convert.fuse import fuse, fusible, plain_products, tie
 from dnc_edge.errors import ExtraMissing, InputError, UsageError
+from dnc_edge.students.measured import Measured
 from dnc_edge.students.tokenizer import JsonTokenizer
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ def onnx(
                 suffix = "" if part == "model" else f"-{part}"
                 files |= save(at_level(graph, level), assembly.folder / f"{assembly.name}-{level}{suffix}.onnx", part)
             start = opened.config.get("decoder_start_token_id")
-            assembly.add(ENGINE, level, files, OnnxDecoder(files, start=start), {"fused": exported.fused})
+            assembly.add(ENGINE, level, files, OnnxDecoder(files, start=start), Measured(fused=exported.fused))
         assembly.add(ENGINE, "", {"tokenizer": tokenizer}, None)
         assembly.finish()
     return assembly

@@ -287,3 +287,16 @@ class Finished:
 
 
 Event = PlanDelta | SubQuestion | AnswerDelta | SubAnswer | Notice | Finished
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A figure with its 95 % interval and the number of questions behind it."""
+
+    value: float
+    low: float
+    high: float
+    n: int
+
+    def __str__(self) -> str:
+        return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]"

@@ -9,7 +9,8 @@ from dnc_edge.engines import Request, Step
 from dnc_edge.errors import SolverServerError
 from dnc_edge.remote.protocol import Chat
 from dnc_edge.solvers.protocol import History, Mode, Solving
-from dnc_edge.students.manifest import Manifest, Role, WeightFile
+from dnc_edge.students.facts import Role
+from dnc_edge.students.manifest import Manifest, WeightFile
 from dnc_edge.students.student import Student
 from dnc_edge.types import Answer, AnswerDelta, Question, Usage
 

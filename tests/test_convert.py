@@ -16,7 +16,7 @@ import pytest
 
 from dnc_edge.convert import quantize
 from dnc_edge.convert.assembly import ConversionSettings
-from dnc_edge.convert.checkpoint import FACTS, check_checkpoint
+from dnc_edge.convert.checkpoint import check_checkpoint
 from dnc_edge.convert.decoders import GgufDecoder
 from dnc_edge.convert.gguf import adapter_student, gguf, gguf_adapter
 from dnc_edge.convert.metadata import read
@@ -24,10 +24,11 @@ from dnc_edge.convert.onnx import onnx
 from dnc_edge.edge import Edge
 from dnc_edge.errors import InputError, StudentError, UsageError
 from dnc_edge.files import sha256_of, write_json
-from dnc_edge.students import bases
-from dnc_edge.students import manifest as manifests
+from dnc_edge.students import bases, facts, manifest
 from dnc_edge.students.chat import CHATML
+from dnc_edge.students.facts import About
 from dnc_edge.students.student import Student
+from dnc_edge.students.table import table as manifest_table
 from dnc_edge.train.checkpoints import open_base
 from tests import tiny_base
 from tests.models import random_model
@@ -148,7 +149,7 @@ def test_a_tensor_that_could_not_get_the_level_s_type_is_named(tmp_path: Path) -
     student = gguf(model, tmp_path / "s", levels=["q4_k_m"], settings=QUICK).out
     measured = files_of(student)["q4_k_m"]["measured"]
     assert measured["fell_back"] == ["blk.0.ffn_down.weight", "blk.1.ffn_down.weight"]
-    assert "(2 fell back)" in manifests.table(json.loads((student / "student.json").read_text("utf-8"))["files"])
+    assert "(2 fell back)" in manifest_table(manifest.load(student).files)
 
 
 def test_a_file_says_by_itself_what_it_is(converted: Path) -> None:
@@ -210,13 +211,13 @@ def test_a_solver_s_adapter_joins_a_decomposer_s(tmp_path: Path, monkeypatch: py
     named = replace(known, name="tiny", file=file.name, level="f32", sha256=sha256_of(file))
     monkeypatch.setitem(bases.BASES, "tiny", named)
     monkeypatch.setenv("DNC_EDGE_STUDENTS", str(tmp_path / "students"))
-    manifests.write(folder, tiny_base.facts("tiny", [tiny_base.entry(file, "model")]))
+    write_json(folder / manifest.FILENAME, tiny_base.facts("tiny", [tiny_base.entry(file, "model")]))
     student = tmp_path / "students" / "both"
     for seed, role in enumerate(("decompose", "solve")):
         base = open_base("tiny", role=role, scratch=tmp_path / role, limit=64).checkpoint
         lora = random_adapter(base.path, tmp_path / f"lora-{role}", seed=seed)
         training = {"figures": {"steps": seed + 1}} | ({"kinds": ["problem"]} if role == "solve" else {})
-        write_json(lora / FACTS, {"student": base.facts, "training": training})
+        facts.write(lora, replace(base.facts, about=About(training)))
         settings = ConversionSettings(questions=2, keep_poor=True, add=role == "solve")
         adapter_student("tiny", lora, student, level="f32", settings=settings)
     values = json.loads((student / "student.json").read_text("utf-8"))

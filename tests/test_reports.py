@@ -22,6 +22,7 @@ from dnc_edge.bench.results import LevelRow, QuantResult, read_result
 from dnc_edge.engines.loading import ENGINES
 from dnc_edge.errors import InputError, StudentError, UsageError
 from dnc_edge.students import manifest as manifests
+from dnc_edge.students.choice import with_files
 from dnc_edge.students.resolve import resolve
 from dnc_edge.tasks.stats import Estimate
 
@@ -96,7 +97,7 @@ def test_levels_need_an_unquantized_file(tmp_path: Path) -> None:
         with_levels(resolve(None), tmp_path / "a", ["q9_0"])
     assert "q4_k_m" in (raised.value.hint or "")
     copy = with_levels(resolve(None), tmp_path / "b", ["q8_0"])
-    manifests.keep_files(tmp_path / "b", {copy.file("q8_0").file})
+    manifests.write(tmp_path / "b", with_files(copy, [copy.file("q8_0")]))
     with pytest.raises(StudentError, match="no unquantized GGUF file"):
         with_levels(tmp_path / "b", tmp_path / "c", None)
 

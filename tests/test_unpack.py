@@ -96,8 +96,8 @@ def test_what_is_unpacked_computes_the_same_and_packs_to_the_same_file(
 def test_a_base_that_learns_one_role_is_prompted_without_an_instruction(llama: Path, tmp_path: Path) -> None:
     for role, names in (("decompose", ["decompose"]), ("both", ["decompose", "solve"]), (None, ["decompose", "solve"])):
         facts = open_checkpoint(str(llama), role=role, scratch=tmp_path).facts
-        assert list(facts["roles"]) == names
-        assert ("sub-questions" in facts["roles"]["decompose"]["template"]) == (role != "decompose")
+        assert list(facts.roles) == names
+        assert ("sub-questions" in facts.roles["decompose"].template) == (role != "decompose")
 
 
 def test_an_adapter_on_a_file_becomes_a_student(llama: Path, tmp_path: Path) -> None:

@@ -121,10 +121,11 @@ def write_students(root: Path, *, name: str = "on-tiny") -> Path:
     base.mkdir(parents=True)
     student.mkdir()
     file = write_base(base / "tiny.gguf")
-    manifest.write(base, facts("tiny", [entry(file, "model")]))
+    files.write_json(base / manifest.FILENAME, facts("tiny", [entry(file, "model")]))
     adapter = write_adapter(student / "decompose.gguf")
     values = facts(name, [entry(adapter, "adapter")], adapter=adapter.name)
-    manifest.write(student, values | {"base": {"name": "tiny", "sha256": files.sha256_of(file)}})
+    values |= {"base": {"name": "tiny", "sha256": files.sha256_of(file)}}
+    files.write_json(student / manifest.FILENAME, values)
     return student
 
 

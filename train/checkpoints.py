@@ -8,14 +8,14 @@ import json
 import re
 import sys
 from collections.abc import Generator, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from dnc_edge.convert.checkpoint import FACTS, UNMERGEABLE, Checkpoint, load_tokenizer, model_class, open_checkpoint
+from dnc_edge.convert.checkpoint import UNMERGEABLE, Checkpoint, load_tokenizer, model_class, open_checkpoint
 from dnc_edge.errors import InputError, UsageError
-from dnc_edge.files import write_json
+from dnc_edge.students.facts import About, write
 from dnc_edge.train.demonstrations import Demonstration
 from dnc_edge.train.examples import Encoder
 
@@ -56,11 +56,12 @@ def open_base(source: str, *, role: str | None = None, scratch: Path, limit: int
     quietly()
     checkpoint = open_checkpoint(source, role=role, scratch=scratch)
     tokenizer = load_tokenizer(checkpoint.path)
-    templates = {role: facts["template"] for role, facts in checkpoint.facts["roles"].items()}
-    end = tokenizer.convert_tokens_to_ids(checkpoint.facts["stop"][0])
+    facts = checkpoint.facts
+    templates = {name: role.template for name, role in facts.roles.items()}
+    end = tokenizer.convert_tokens_to_ids(facts.stop[0])
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
-    limit = min(limit, checkpoint.facts["context"])
+    limit = min(limit, facts.context)
     return Base(checkpoint, tokenizer, Encoder(tokenizer, templates, limit=limit, end=end))
 
 
@@ -134,7 +135,7 @@ def adapted(model: Any, config: Any, *, quantized: bool = False, start: str = ""
         raise UsageError(f"the model has no modules {modules}", hint=hint) from error
 
 
-def save(trainer: Any, base: Base, out: Path, facts: Mapping[str, Any], sources: Iterable[str]) -> None:
+def save(trainer: Any, base: Base, out: Path, training: Mapping[str, Any], sources: Iterable[str]) -> None:
     """Write the adapter (or the whole model), its tokenizer, and what it was trained on; one process does."""
     from dnc_edge.train.facts import LICENCES
 
@@ -143,13 +144,9 @@ def save(trainer: Any, base: Base, out: Path, facts: Mapping[str, Any], sources:
     trainer.model.save_pretrained(out)
     base.tokenizer.backend_tokenizer.encode_special_tokens = False
     base.tokenizer.save_pretrained(out)
-    values = {
-        "student": base.checkpoint.facts,
-        "training": facts,
-        "licences": {source: LICENCES[source] for source in sources if source in LICENCES},
-        "card": base.checkpoint.about.get("card", {}),
-    }
-    write_json(out / FACTS, values)
+    facts = base.checkpoint.facts
+    about = About(training, {source: LICENCES[source] for source in sources if source in LICENCES}, facts.about.card)
+    write(out, replace(facts, about=about))
 
 
 def last_good(runs: Path) -> Path | None:

@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from dnc_edge import prompts
-from dnc_edge.files import write_json
+from dnc_edge.students.facts import About, Probe, Role, StudentFacts, write
 from dnc_edge.train.examples import TEMPLATES, Encoder
 
-FILENAME = "train.json"
 MAX_TOKENS = {"decompose": 320, "solve": 512}
 
 # Questions of our own; their token ids prove at load that the tokenizer is the one of training.
@@ -63,25 +62,25 @@ def chat_template(templates: Mapping[str, str] = TEMPLATES) -> str:
 
 
 def write_facts(checkpoint: Path, tokenizer: Any, *, context: int, training: Mapping[str, Any]) -> None:
-    """Write train.json, and the tokenizer with its chat template, into a checkpoint directory."""
+    """Write train.json, and the tokenizer with its chat template, into the checkpoint of a base trained from scratch.
+
+    Args:
+        tokenizer: with the control pieces of `train/tokenizer.py`.
+        context: longest sequence, in tokens.
+        training: settings, figures and data of the training.
+    """
     encoder = Encoder(tokenizer)
     encoder.subword_sampling(0)
-    facts = {
-        "student": {
-            "roles": {
-                role: {"template": template, "prompt_version": prompts.VERSION, "max_tokens": MAX_TOKENS[role]}
-                for role, template in TEMPLATES.items()
-            },
-            "stop": [tokenizer.eos_token],
-            "context": context,
-            "max_subquestions": 11,
-            "probes": [{"role": role, "user": user, "tokens": encoder.prompt(role, user)} for role, user in PROBES],
-        },
-        "training": training,
-        "licences": {source: LICENCES[source] for source in training.get("data", {}) if source in LICENCES},
-        "card": CARD,
-    }
-    write_json(checkpoint / FILENAME, facts)
+    licences = {source: LICENCES[source] for source in training.get("data", {}) if source in LICENCES}
+    facts = StudentFacts(
+        roles={role: Role(template, prompts.VERSION, MAX_TOKENS[role]) for role, template in TEMPLATES.items()},
+        stop=(tokenizer.eos_token,),
+        context=context,
+        max_subquestions=11,
+        probes=tuple(Probe(role, user, tuple(encoder.prompt(role, user))) for role, user in PROBES),
+        about=About(training, licences, CARD),
+    )
+    write(checkpoint, facts)
     tokenizer.backend_tokenizer.encode_special_tokens = False
     tokenizer.chat_template = chat_template()
     tokenizer.save_pretrained(checkpoint)

@@ -11,6 +11,7 @@ import typer
 from dnc_edge import output
 from dnc_edge.cli import options
 from dnc_edge.cli.bench_reports import compare, quant, replay, tradeoff
+from dnc_edge.typed_json import plain
 
 app = typer.Typer(no_args_is_help=True, help="Measure decomposers.")
 
@@ -79,9 +80,9 @@ def confidence(
         opened = edge.student()
         result = bench.confidence(opened, tick=_tick)
         if write:
-            bench.keep(resolve(settings["student"] or opened.name), result["confidence"])
-    _keep(result, out)
-    output.print_json(result, indent=2)
+            bench.keep(resolve(settings["student"] or opened.name), result.confidence)
+    _keep(plain(result), out)
+    output.print_json(plain(result), indent=2)
 
 
 @app.command()

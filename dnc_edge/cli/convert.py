@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -141,11 +140,13 @@ def _trained_on(base: str | None, checkpoint: str, adapter: Path | None) -> tupl
 
 
 def _report(made: Assembly, as_json: bool) -> None:
-    from dnc_edge.students.manifest import FILENAME, table
+    from dnc_edge.students.manifest import load
+    from dnc_edge.students.table import table
+    from dnc_edge.typed_json import plain
 
-    files = json.loads((made.out / FILENAME).read_text(encoding="utf-8"))["files"]
+    files = load(made.out).files
     if as_json:
-        output.print_json({"student": str(made.out), "files": files, "left_out": made.dropped})
+        output.print_json({"student": str(made.out), "files": plain(files), "left_out": made.dropped})
     else:
         output.print_text(f"wrote {made.out}\n\n{table(files)}")
     for note in made.dropped:

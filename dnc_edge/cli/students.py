@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json as jsons
 from collections.abc import Callable
 from typing import Annotated, Any
 
@@ -13,6 +12,9 @@ from dnc_edge.cli import options
 from dnc_edge.errors import StudentError, UsageError
 from dnc_edge.students import adapted, resolve
 from dnc_edge.students import manifest as manifests
+from dnc_edge.students.checksums import Verification
+from dnc_edge.students.facts import About
+from dnc_edge.students.table import table
 
 app = typer.Typer(no_args_is_help=True, help="List, inspect, verify and pull students.")
 
@@ -67,28 +69,27 @@ def info(name: Name = None, json: options.Json = False) -> None:
     """
     directory = resolve.resolve(name)
     manifest = manifests.load(directory)
-    values: dict[str, Any] = jsons.loads((directory / manifests.FILENAME).read_text(encoding="utf-8"))
     if json:
-        output.print_json(values)
+        output.print_json(manifest.to_dict())
         return
     output.print_text(
         f"{manifest.name}: {', '.join(manifest.roles)}; context {manifest.context} tokens; at most "
         f"{manifest.max_subquestions} sub-questions; default level {manifest.default_level}\n"
     )
-    output.print_text(manifests.table(values["files"]))
+    output.print_text(table(manifest.files))
     for title, text in _about(manifest.about):
         output.print_text(f"\n{title}: {text}")
 
 
-def _about(about: Any) -> list[tuple[str, str]]:
-    told = [(key.replace("_", " "), text) for key, text in about.get("card", {}).items()]
-    if licences := about.get("licences"):
-        told.append(("trained on", "; ".join(f"{source} ({licence})" for source, licence in licences.items())))
-    if figures := about.get("training", {}).get("figures"):
+def _about(about: About) -> list[tuple[str, str]]:
+    told = [(key.replace("_", " "), text) for key, text in about.card.items()]
+    if about.licences:
+        told.append(("trained on", "; ".join(f"{source} ({licence})" for source, licence in about.licences.items())))
+    if figures := about.training.get("figures"):
         numbers = {key: value for key, value in figures.items() if isinstance(value, int | float)}
         told.append(("training", ", ".join(f"{key.replace('_', ' ')} {value:,}" for key, value in numbers.items())))
-    if solver := about.get("solve"):
-        told += [(f"solver, {title}", text) for title, text in _about(solver)]
+    if about.solve:
+        told += [(f"solver, {title}", text) for title, text in _about(about.solve)]
     return told
 
 
@@ -105,7 +106,7 @@ def verify(name: Name = None, json: options.Json = False) -> None:
     places = [(directory, file) for file in manifest.files]
     if manifest.base is not None:
         places.append(adapted.base_of(manifest.base, manifest.name))
-    checks = [(file, manifests.Verification(place, file)) for place, file in places]
+    checks = [(file, Verification(place, file)) for place, file in places]
     rows, failure = [], None
     for file, check in checks:
         holds = True

@@ -20,6 +20,8 @@ from dnc_edge.files import sha256_of
 from dnc_edge.students import index
 from dnc_edge.students import manifest as manifests
 from dnc_edge.students.chat import CHATML, Format
+from dnc_edge.students.facts import About, Role
+from dnc_edge.students.manifest import Manifest, WeightFile
 from dnc_edge.students.resolve import local_root
 
 LICENCE = "LICENSE"
@@ -192,39 +194,25 @@ def _check(base: Base, *files: Path) -> None:
         )
 
 
-def _manifest(base: Base) -> dict[str, object]:
-    """The base as a student: both roles by instructions, nothing trained."""
+def _manifest(base: Base) -> Manifest:
+    """Return the base as a student that is prompted with instructions for both roles."""
     cap = 10
     instructions = {
         "decompose": (prompts.decompose("", None, cap=cap)[0]["content"], 320),
         "solve": (prompts.solve("", None, ())[0]["content"], 512),
     }
-    return {
-        "schema": manifests.SCHEMA,
-        "name": base.name,
-        "architecture": base.architecture,
-        "roles": {
-            role: {
-                "template": base.format.prompt(instruction),
-                "prompt_version": prompts.VERSION,
-                "max_tokens": limit,
-            }
+    return Manifest(
+        name=base.name,
+        architecture=base.architecture,
+        roles={
+            role: Role(base.format.prompt(instruction), prompts.VERSION, limit)
             for role, (instruction, limit) in instructions.items()
         },
-        "stop": [base.format.end],
-        "context": base.context,
-        "max_subquestions": cap,
-        "default_level": base.level,
-        "files": [
-            {
-                "file": base.file,
-                "engine": "llama.cpp",
-                "level": base.level,
-                "part": "model",
-                "sha256": base.sha256,
-                "bytes": base.bytes,
-            }
-        ],
-        "probes": [],
-        "about": {"card": {"model": base.card}, "licences": {base.file: base.licence}},
-    }
+        stop=(base.format.end,),
+        context=base.context,
+        max_subquestions=cap,
+        default_level=base.level,
+        files=(WeightFile(base.file, "llama.cpp", base.level, base.sha256, base.bytes),),
+        probes=(),
+        about=About(card={"model": base.card}, licences={base.file: base.licence}),
+    )

@@ -10,6 +10,8 @@ from pathlib import Path
 
 from dnc_edge.errors import ExtraMissing, InputError, MissingError, StudentError, UsageError
 from dnc_edge.students import manifest as manifests
+from dnc_edge.students.checksums import Verification
+from dnc_edge.students.choice import with_files
 from dnc_edge.students.resolve import local_root
 
 # As the hub has them: "--" would be read as the slash, and ".." as the folder above.
@@ -75,12 +77,12 @@ def pull(
     for file in wanted:
         fetch(file.file)
         try:
-            manifests.Verification(partial, file).path()
+            Verification(partial, file).path()
         except StudentError:
             # Left where it is, a damaged file would be taken for a finished one again and again.
             (partial / file.file).unlink(missing_ok=True)
             raise
-    manifests.keep_files(partial, {file.file for file in wanted})
+    manifests.write(partial, with_files(manifest, wanted))
     shutil.rmtree(partial / ".cache", ignore_errors=True)
     if target.exists():
         shutil.rmtree(target)

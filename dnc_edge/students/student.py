@@ -12,6 +12,8 @@ from dnc_edge.engines.protocol import Finish
 from dnc_edge.errors import PromptTooLong, StudentError
 from dnc_edge.students import adapted, lines
 from dnc_edge.students import manifest as manifests
+from dnc_edge.students.checksums import Verification
+from dnc_edge.students.choice import choose
 from dnc_edge.students.lines import Enough, References, Repeats
 from dnc_edge.students.manifest import Manifest, WeightFile
 from dnc_edge.students.resolve import resolve
@@ -158,15 +160,14 @@ class Student:
             raise none_installed()
         if manifest.base is not None:
             directory, manifest = adapted.runnable(directory, manifest, engine)
-        weights = manifest.choose(level, engine, engines)
+        weights = choose(manifest, level, engine, engines)
         parts = manifest.parts(weights.level, weights.engine)
         # Checksums are worked out while the engine's libraries are imported; nothing is loaded before they hold.
-        checks = {part: manifests.Verification(directory, file) for part, file in parts.items()}
+        checks = {part: Verification(directory, file) for part, file in parts.items()}
         if manifest.base is not None and weights.engine == "llama.cpp":
-            checks["model"] = manifests.Verification(*adapted.base_of(manifest.base, manifest.name))
+            checks["model"] = Verification(*adapted.base_of(manifest.base, manifest.name))
         adapters = {
-            file.file: manifests.Verification(directory, file)
-            for file in manifest.adapters(weights.level, weights.engine)
+            file.file: Verification(directory, file) for file in manifest.adapters(weights.level, weights.engine)
         }
         size = context or manifest.context
         if weights.engine == "llama.cpp":

@@ -8,18 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-
-@dataclass(frozen=True)
-class Estimate:
-    """A figure with its 95 % interval and the number of questions behind it."""
-
-    value: float
-    low: float
-    high: float
-    n: int
-
-    def __str__(self) -> str:
-        return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]"
+from dnc_edge.types import Estimate as Estimate
 
 
 def wilson(successes: int, n: int, z: float = 1.959964) -> Estimate:
