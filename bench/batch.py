@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from dnc_edge.bench.loopback import LoopbackSolver, Reply
 from dnc_edge.bench.machine import machine, peak_memory
 from dnc_edge.engines import Request
 from dnc_edge.engines.threads import cores
+from dnc_edge.progress import SILENT, Progress
 from dnc_edge.prompts import user_message
 from dnc_edge.students.resolve import BUNDLED
 from dnc_edge.students.student import Student
@@ -33,7 +34,7 @@ def batch(
     slots: int = 8,
     jobs: int = 16,
     delay: float = 0.3,
-    say: Callable[[str], None] = lambda _: None,
+    progress: Progress = SILENT,
 ) -> dict[str, Any]:
     """Measure plan-only throughput, the overlap with a solver that waits, and memory.
 
@@ -52,17 +53,17 @@ def batch(
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         source = _write(folder / "asked.jsonl", asked)
-        say("engine alone")
+        progress.note("engine alone")
         engine = _engine(asked, slots)
-        say("plan-only")
+        progress.note("plan-only")
         ours = _command(source, folder / "plans.jsonl", "--plan-only", "--slots", str(slots))
-        say("overlap")
+        progress.note("overlap")
         # With a thread on every core the engine and the requests take turns; with one less each has its own.
         overlap = [
             _overlap(asked[:640], folder / str(threads), slots, jobs, delay, threads)
             for threads in sorted({max(1, cores() - 1), cores()})
         ]
-        say("memory")
+        progress.note("memory")
         memory = {}
         for count in (many // 20, many):
             short = [

@@ -7,7 +7,7 @@ threshold of the level is where most everyday questions come out right and fewes
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -18,6 +18,7 @@ import numpy as np
 from dnc_edge.bench.decisions import decision
 from dnc_edge.decomposers import StudentDecomposer
 from dnc_edge.errors import DncError
+from dnc_edge.progress import SILENT, Progress
 from dnc_edge.students import manifest as manifests
 from dnc_edge.students.confidence import FEATURES, Confidence, features
 from dnc_edge.students.student import Generation, Student
@@ -98,7 +99,7 @@ def questions() -> list[Problem]:
     return found
 
 
-def judged(student: Student, problems: Sequence[Problem], tick: Callable[[int], None]) -> list[Judged]:
+def judged(student: Student, problems: Sequence[Problem], progress: Progress = SILENT) -> list[Judged]:
     """Plans of the problems, as decoded, with their features."""
     decomposer = StudentDecomposer(student)
     asked: dict[Generation, Problem] = {}
@@ -117,7 +118,7 @@ def judged(student: Student, problems: Sequence[Problem], tick: Callable[[int], 
         f1 = plan_f1(plan, problem.plan) if problem.plan else 0.0
         weight = EVERYDAY_WEIGHT if isinstance(problem, everyday.EverydayProblem) else 1.0
         found.append(Judged(problem, plan, values, f1, weight))
-        tick(len(found))
+        progress.step("judging plans", len(found), len(problems))
     return found
 
 
@@ -149,18 +150,18 @@ def auroc(confidences: Sequence[float], good: Sequence[bool]) -> float | None:
     return float((ranks[positive].sum() - count * (count + 1) / 2) / (count * (len(good) - count)))
 
 
-def confidence(student: Student, *, tick: Callable[[int], None] = lambda _: None) -> Calibration:
+def confidence(student: Student, *, progress: Progress = SILENT) -> Calibration:
     """Calibrate a student at the level that is open.
 
     Args:
         student: with as many slots as decode fast.
-        tick: called with the number of questions done.
+        progress: gets the number of questions that are done.
 
     Raises:
         DataMissing: a source is not there. ExtraMissing: the extra `eval` is not installed.
         DncError: too few plans to fit.
     """
-    rows = judged(student, questions(), tick)
+    rows = judged(student, questions(), progress)
     planned = [row for row in rows if row.plan]
     if len(planned) < 10 * FOLDS:
         raise DncError(f"student {student.name} made {len(planned)} plans; too few to calibrate its confidence on")

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from dnc_edge.bench.plans import decoded
 from dnc_edge.decomposers import Decomposer
 from dnc_edge.parse import without_repeats
+from dnc_edge.progress import SILENT, Progress
 from dnc_edge.tasks import stats
 from dnc_edge.tasks.everyday import EverydayProblem
 from dnc_edge.tasks.plans import plan_f1, refers_ahead
@@ -52,14 +53,14 @@ def decision(predicted: Sequence[str], gold: Sequence[str]) -> Decision:
 
 
 def decisions(
-    decomposer: Decomposer, problems: Sequence[EverydayProblem], *, tick: Callable[[int], None] = lambda _: None
+    decomposer: Decomposer, problems: Sequence[EverydayProblem], *, progress: Progress = SILENT
 ) -> dict[str, Any]:
     """Judge a decomposer's decisions and plans.
 
     Args:
         decomposer: what is measured.
         problems: from `tasks.everyday.load`.
-        tick: called with the number of questions done.
+        progress: gets the number of questions that are done.
 
     Returns:
         `all`, and under `kinds` each kind: shares decided, right and useless, and plan F1 over the questions that
@@ -68,7 +69,7 @@ def decisions(
     Raises:
         ExtraMissing: the extra `eval` is not installed.
     """
-    plans = decoded(decomposer, problems, tick)
+    plans = decoded(decomposer, problems, progress)
     judged = [decision(plan, problem.plan or ()) for plan, problem in zip(plans, problems, strict=True)]
     kinds: dict[str, list[Decision]] = {}
     for one, problem in zip(judged, problems, strict=True):

@@ -6,7 +6,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from dnc_edge.bench.machine import machine, must_be_idle
@@ -14,6 +14,7 @@ from dnc_edge.bench.overhead import QUESTION
 from dnc_edge.bench.speed import real_questions, speed, student_target
 from dnc_edge.engines.loading import installed, none_installed
 from dnc_edge.errors import MissingError
+from dnc_edge.progress import SILENT, Progress
 
 
 def engines(
@@ -23,7 +24,7 @@ def engines(
     questions: int = 200,
     repeat: int = 5,
     busy: bool = False,
-    say: Callable[[str], None] = lambda _: None,
+    progress: Progress = SILENT,
 ) -> dict[str, Any]:
     """Measure a student on each installed engine, at the level that the engine takes by itself.
 
@@ -33,7 +34,7 @@ def engines(
         questions: real ones to turn into plans.
         repeat: measurements of each figure; first answers are timed in turn.
         busy: measure although other processes run.
-        say: told what is being measured.
+        progress: gets a note of what is being measured.
 
     Returns:
         rows with engine, level, bytes, seconds of the first answer and the figures of `speed`; load and machine.
@@ -46,12 +47,12 @@ def engines(
     names = installed()
     if not names:
         raise none_installed()
-    say("measuring first answers")
+    progress.note("measuring first answers")
     rounds = [[_first_answer(student, name) for name in names] for _ in range(repeat)]
     rows = []
     for name, seconds in zip(names, zip(*rounds, strict=True), strict=True):
         target = student_target(student, None, name, real_questions(questions))
-        made = speed(target, threads=threads, repeat=repeat, busy=True, peers=False, say=say)
+        made = speed(target, threads=threads, repeat=repeat, busy=True, peers=False, say=progress.note)
         rows.append(
             {
                 "engine": name,

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
 from dnc_edge.bench.folder import claim, write
 from dnc_edge.bench.machine import machine
 from dnc_edge.bench.results import FractionRow, FractionsResult
+from dnc_edge.progress import SILENT, Progress
 from dnc_edge.tasks.stats import Estimate
 from dnc_edge.train import rationales
 from dnc_edge.train.stepwise import StepwiseConfig, stepwise
@@ -27,7 +28,7 @@ def fractions(
     shares: Sequence[float] = (0.25, 1.0),
     limit: int | None = None,
     config: StepwiseConfig | None = None,
-    say: Callable[[str], None] = lambda _: None,
+    progress: Progress = SILENT,
 ) -> FractionsResult:
     """Train one model for each method and share, and measure its labels on the test side.
 
@@ -38,7 +39,7 @@ def fractions(
         shares: of the training side.
         limit: the first so many test questions.
         config: of the training, without method and share; None takes its defaults with 20 epochs.
-        say: told what is being done.
+        progress: gets notes of what is being done.
 
     Raises:
         UsageError: there is no such task, or `out` holds another report. InputError: a training was stopped.
@@ -52,10 +53,10 @@ def fractions(
         for share in shares:
             place = out / "rows" / f"{method}-{share:g}.json"
             if not place.is_file():
-                say(f"{method} on {share:.0%} of {len(training):,}")
+                progress.note(f"{method} on {share:.0%} of {len(training):,}")
                 folder = out / "models" / f"{method}-{share:g}"
                 one = replace(settings, method=method, fraction=share)
-                figures = stepwise(training, test, base, folder, one, resume=True, say=say)
+                figures = stepwise(training, test, base, folder, one, resume=True, progress=progress)
                 row = FractionRow(
                     label=f"{method} {share:.0%}",
                     method=method,

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
 from dnc_edge.bench.machine import machine
 from dnc_edge.decomposers import Decomposer, StudentDecomposer, trivial
 from dnc_edge.errors import DncError
+from dnc_edge.progress import SILENT, Progress
 from dnc_edge.streams import result_of
 from dnc_edge.tasks import files, gsm8k
 from dnc_edge.tasks.plans import figures, score
@@ -25,21 +26,22 @@ def raw_lines(plan: Plan) -> list[str]:
     return [line for line in plan.raw.splitlines() if line.strip()] if plan.subquestions else []
 
 
-def decoded(decomposer: Decomposer, problems: Sequence[Problem], tick: Callable[[int], None]) -> RawPlans:
-    """Raw plans of all problems, in their order; a local student decodes as many together as it has slots."""
+def decoded(decomposer: Decomposer, problems: Sequence[Problem], progress: Progress = SILENT) -> RawPlans:
+    """Return the raw plans of all problems, in their order; a local student decodes several at once, one per slot."""
+    what = f"{len(problems):,} plans by {decomposer.name}"
     questions = [Question(problem.question, problem.context, str(at)) for at, problem in enumerate(problems)]
     if not isinstance(decomposer, StudentDecomposer):
         raw = []
         for number, question in enumerate(questions, start=1):
             raw.append(raw_lines(result_of(decomposer.decompose(question))))
-            tick(number)
+            progress.step(what, number, len(problems))
         return raw
     found: dict[str | None, list[str]] = {}
     for question, plan in decomposer.decompose_many(questions):
         if isinstance(plan, DncError):
             raise plan
         found[question.id] = raw_lines(plan)
-        tick(len(found))
+        progress.step(what, len(found), len(problems))
     return [found[question.id] for question in questions]
 
 
@@ -49,7 +51,7 @@ def published() -> dict[str, RawPlans]:
     chatgpt = gsm8k.chatgpt_plans()
     systems = {
         "ChatGPT (teacher)": [list(chatgpt[problem.id]) for problem in problems],
-        "trivial: last sentence": decoded(trivial(), problems, lambda _: None),
+        "trivial: last sentence": decoded(trivial(), problems),
     }
     for label, name in (("GPT-2 small, filtered", "filtered_bc"), ("GPT-2 small, cloned", "finetune")):
         rows = files.read_jsonl(f"gsm8k_ai_subq/eval_responses/chatgpt/eval_{name}.jsonl")
@@ -57,15 +59,13 @@ def published() -> dict[str, RawPlans]:
     return systems
 
 
-def plans(
-    decomposer: Decomposer, *, limit: int | None = None, tick: Callable[[int], None] = lambda _: None
-) -> dict[str, Any]:
+def plans(decomposer: Decomposer, *, limit: int | None = None, progress: Progress = SILENT) -> dict[str, Any]:
     """Figures of a decomposer on GSM8K test, and of published ones on the same questions.
 
     Args:
         decomposer: what is measured.
         limit: the first so many questions; None takes all 1,319.
-        tick: told how many are done.
+        progress: gets the number of plans that are done.
 
     Returns:
         per system the four figures of docs/method.md against both golds, with the machine and seconds.
@@ -78,7 +78,7 @@ def plans(
     chatgpt = gsm8k.chatgpt_plans()
     started = time.perf_counter()
     name = f"{decomposer.name} {decomposer.level or ''}".strip()
-    systems = {name: decoded(decomposer, problems, tick)}
+    systems = {name: decoded(decomposer, problems, progress)}
     seconds = time.perf_counter() - started
     systems |= published()
     rows: dict[str, Any] = {}

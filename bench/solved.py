@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from dnc_edge.batch.records import records
 from dnc_edge.bench.results import Solved, Totals
 from dnc_edge.edge import Edge
+from dnc_edge.progress import SILENT, Progress
 from dnc_edge.tasks import Task, stats
 from dnc_edge.tasks.problem import short_answer
 from dnc_edge.types import Question, Record, Usage
@@ -14,7 +13,7 @@ from dnc_edge.types import Question, Record, Usage
 STAGES = ("decompose", "solve")
 
 
-def solved(task: Task, edge: Edge, *, jobs: int = 8, tick: Callable[[int], None] = lambda _: None) -> Solved:
+def solved(task: Task, edge: Edge, *, jobs: int = 8, progress: Progress = SILENT) -> Solved:
     """Answer every problem of a task.
 
     A failed question counts as wrong, stays in the denominator, and is shown.
@@ -23,7 +22,7 @@ def solved(task: Task, edge: Edge, *, jobs: int = 8, tick: Callable[[int], None]
         task: what is asked.
         edge: decomposer, solver, strategy, and the store in which complete replies are kept.
         jobs: questions at a time.
-        tick: told how many are done.
+        progress: gets the number of questions that are done.
 
     Returns:
         metrics with intervals, per-question scores and seconds in the task's order, tokens and dollars by stage.
@@ -36,7 +35,7 @@ def solved(task: Task, edge: Edge, *, jobs: int = 8, tick: Callable[[int], None]
     made: dict[str, Record] = {}
     for record in records(asked, edge.pipeline(), jobs=jobs):
         made[record.id] = record
-        tick(len(made))
+        progress.step(f"answering {task.name}", len(made), len(problems))
     answered = [made[id] for id in problems]
     scores = [
         task.scores(short_answer(record), problem) for record, problem in zip(answered, problems.values(), strict=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -12,6 +12,7 @@ from dnc_edge.bench.machine import machine
 from dnc_edge.bench.plans import decoded
 from dnc_edge.decomposers import Decomposer
 from dnc_edge.pipeline import Pipeline
+from dnc_edge.progress import SILENT, Progress
 from dnc_edge.solvers import Solver
 from dnc_edge.tasks import everyday, files, gsm8k, multiarith, stats, strategyqa, svamp
 from dnc_edge.tasks.plans import figures, score
@@ -26,14 +27,14 @@ def student(
     solver: Solver | None,
     *,
     limit: int | None = None,
-    tick: Callable[[int], None] = lambda _: None,
+    progress: Progress = SILENT,
 ) -> dict[str, Any]:
     """Measure both roles.
 
     Args:
         decomposer, solver: the two roles of one student; without a solver plans and decisions alone are measured.
         limit: the first so many questions of each task, and of each kind of the task `everyday`.
-        tick: called with the number of questions done in a task.
+        progress: gets the number of questions of each task that are done.
 
     Returns:
         plans of fact against StrategyQA dev's gold, beside BART's; plans over held-out passages; shares left whole;
@@ -51,23 +52,23 @@ def student(
     chained = _natural_musique()[:limit]
     result = {
         "strategyqa_plans": {
-            decomposer.name: _plan_f1(decoded(decomposer, facts, tick), facts),
+            decomposer.name: _plan_f1(decoded(decomposer, facts, progress), facts),
             "BART (StrategyQA)": _plan_f1(_bart(facts), facts),
             "the question itself": _plan_f1([[problem.question] for problem in facts], facts),
         },
         "drop_plans": {
-            decomposer.name: _plan_f1(decoded(decomposer, passages, tick), passages),
+            decomposer.name: _plan_f1(decoded(decomposer, passages, progress), passages),
             "the question itself": _plan_f1([[problem.question] for problem in passages], passages),
         },
         "musique_plans": {
-            decomposer.name: _plan_f1(decoded(decomposer, chained, tick), chained),
+            decomposer.name: _plan_f1(decoded(decomposer, chained, progress), chained),
             "the question itself": _plan_f1([[problem.question] for problem in chained], chained),
         },
         "left_whole": {
-            "svamp test, one step (right)": _left_whole(decomposer, one_step, tick),
-            "gsm8k test (wrong)": _left_whole(decomposer, words, tick),
+            "svamp test, one step (right)": _left_whole(decomposer, one_step, progress),
+            "gsm8k test (wrong)": _left_whole(decomposer, words, progress),
         },
-        "everyday": decisions.decisions(decomposer, _first_of_each_kind(limit), tick=tick),
+        "everyday": decisions.decisions(decomposer, _first_of_each_kind(limit), progress=progress),
         "machine": machine(),
     }
     if solver is None:
@@ -75,9 +76,9 @@ def student(
     gold = decomposers.gold({problem.question: problem.plan or () for problem in words})
     hits = {
         name: {
-            "its plans": _hits(problems, decomposer, solver, tick),
-            "no plan": _hits(problems, None, solver, tick),
-            **({"gold plans": _hits(problems, gold, solver, tick)} if problems is words else {}),
+            "its plans": _hits(problems, decomposer, solver, progress),
+            "no plan": _hits(problems, None, solver, progress),
+            **({"gold plans": _hits(problems, gold, solver, progress)} if problems is words else {}),
         }
         for name, problems in (("gsm8k test", words), ("svamp test", small), ("multiarith", multiarith.load(limit)))
     }
@@ -136,22 +137,24 @@ def _bart(problems: Sequence[Problem]) -> list[list[str]]:
     return [[f"{part.strip()}?" for part in predicted[p.id].split("?") if part.strip()] for p in problems]
 
 
-def _left_whole(decomposer: Decomposer, problems: Sequence[Problem], tick: Callable[[int], None]) -> dict[str, float]:
-    whole = sum(not plan for plan in decoded(decomposer, problems, tick))
+def _left_whole(decomposer: Decomposer, problems: Sequence[Problem], progress: Progress) -> dict[str, float]:
+    whole = sum(not plan for plan in decoded(decomposer, problems, progress))
     return asdict(stats.wilson(whole, len(problems)))
 
 
 def _hits(
-    problems: Sequence[Problem], decomposer: Decomposer | None, solver: Solver, tick: Callable[[int], None]
+    problems: Sequence[Problem], decomposer: Decomposer | None, solver: Solver, progress: Progress
 ) -> list[float]:
     """1 for each question that is answered right, through the decomposer's plans or without one."""
     pipeline = Pipeline("static" if decomposer else "single", decomposer, solver)
+    plans = f"plans by {decomposer.name}" if decomposer else "no plans"
+    what = f"{len(problems):,} questions answered with {plans}"
     hits = []
     for number, problem in enumerate(problems, start=1):
         last = [event for event in pipeline.stream(Question(problem.question)) if isinstance(event, Finished)][-1]
         # A failed question stays in the denominator.
         hits.append(float(last.error is None and same_number(last.record.answer, problem.answer)))
-        tick(number)
+        progress.step(what, number, len(problems))
     return hits
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import statistics
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +20,7 @@ from dnc_edge.bench.results import Latency, Solved, SystemFigures, SystemRow, Tr
 from dnc_edge.bench.solved import STAGES, solved
 from dnc_edge.errors import UsageError
 from dnc_edge.models import ModelSpec, shown
+from dnc_edge.progress import SILENT, Progress
 from dnc_edge.strategies import STRATEGIES
 from dnc_edge.tasks import Task, stats
 from dnc_edge.types import Question, record_key
@@ -90,8 +91,7 @@ def tradeoff(
     slots: int = 1,
     name: str | None = None,
     claimed: str | None = None,
-    say: Callable[[str], None] = lambda _: None,
-    tick: Callable[[int], None] = lambda _: None,
+    progress: Progress = SILENT,
 ) -> TradeoffResult:
     """Answer a task with every system.
 
@@ -103,7 +103,7 @@ def tradeoff(
         jobs: questions being solved at a time.
         slots: sequences that a local student decodes at once; with more than one its seconds are not its own.
         name, claimed: of the configuration, if it has one, and what it claims.
-        say, tick: told what is being done, and how many questions of it are done.
+        progress: gets a note for each system, and the number of its questions that are done.
 
     Returns:
         rows with accuracy, tokens and dollars by stage and per 1,000 questions, latency, paired differences, and
@@ -126,9 +126,9 @@ def tradeoff(
     for number, row in enumerate(rows, start=1):
         place = out / "rows" / f"{number:02}.json"
         if not place.is_file():
-            say(f"{row.label} ({number} of {len(rows)})")
+            progress.note(f"{row.label} ({number} of {len(rows)})")
             with run.edge(replies=out / "replies", slots=slots, **row.settings) as edge:
-                write(place, measured(row, solved(task, edge, jobs=jobs, tick=tick)).to_dict())
+                write(place, measured(row, solved(task, edge, jobs=jobs, progress=progress)).to_dict())
         done.append(SystemFigures.from_dict(json.loads(place.read_text(encoding="utf-8"))))
     first = done[0].scores["accuracy"]
     compared = [

@@ -4,28 +4,23 @@ from __future__ import annotations
 
 import functools
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from dnc_edge.convert import fidelity
 from dnc_edge.convert.checkpoint import Checkpoint
 from dnc_edge.convert.decoders import Decoder, TransformersDecoder
 from dnc_edge.errors import InputError, StudentError, UsageError
+from dnc_edge.progress import SILENT, Progress
 from dnc_edge.students.checksums import recorded
 from dnc_edge.students.choice import CHOSEN_BY, with_files
 from dnc_edge.students.manifest import FILENAME, BaseFile, Manifest, WeightFile, load, write
 from dnc_edge.students.measured import Measured
 from dnc_edge.students.tokenizer import Tokenizer, encode_prompt
 from dnc_edge.tasks.problem import Problem
-
-# (what is being done, how far, of how much); of 0 where that is not known.
-Progress = Callable[[str, int, int], None]
-
-
-def silent(what: str, done: int, total: int) -> None:
-    """No progress shown."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +32,7 @@ class ConversionSettings:
         force: replace an existing directory. add: put the files into the student that is there.
         questions: how many fidelity is measured on, at least 1.
         keep_poor: keep levels that lose more plan F1, or agree on fewer tokens, than `convert.fidelity` allows.
-        progress: called with what is being done, how much of it is done, and of how much (0 if unknown).
+        progress: gets a step for each level and each comparison.
     """
 
     name: str | None = None
@@ -45,7 +40,7 @@ class ConversionSettings:
     add: bool = False
     questions: int = 100
     keep_poor: bool = False
-    progress: Progress = silent
+    progress: Progress = SILENT
 
 
 class Assembly(AbstractContextManager["Assembly"]):
@@ -82,10 +77,6 @@ class Assembly(AbstractContextManager["Assembly"]):
         self._temporary.cleanup()
         if isinstance(error, OSError):
             raise _unwritable(self.out, error) from error
-
-    def say(self, what: str) -> None:
-        """Tell what is being done, where no end of it is known."""
-        self.settings.progress(what, 0, 0)
 
     def measure_against(self, checkpoint: Checkpoint, tokenizer: Tokenizer, *, role: str | None = None) -> None:
         """Check the tokenizer by the checkpoint's probes; what is added from now on is compared with it.
@@ -131,7 +122,7 @@ class Assembly(AbstractContextManager["Assembly"]):
             plans=self._role == "decompose",
             scratch=self.scratch / "reference",
             limit=min(160, role.max_tokens),
-            tick=self._tick("reference plans by transformers"),
+            progress=self.settings.progress,
         )
 
     def add(
@@ -150,7 +141,9 @@ class Assembly(AbstractContextManager["Assembly"]):
             measured: what is known of the level already.
         """
         if decoder is not None:
-            compared = fidelity.compare(self.reference, decoder, tick=self._tick(f"comparing {level}"))
+            compared = fidelity.compare(
+                self.reference, decoder, what=f"comparing {level}", progress=self.settings.progress
+            )
             if compared.poor and not self.settings.keep_poor:
                 for path in files.values():
                     path.unlink()
@@ -164,11 +157,6 @@ class Assembly(AbstractContextManager["Assembly"]):
         self._files += [
             recorded(path, engine, level, part, measured if part in CHOSEN_BY else None) for part, path in files.items()
         ]
-
-    def _tick(self, what: str) -> Callable[[int], None]:
-        total = len(self._questions[1])
-        self.settings.progress(what, 0, total)
-        return lambda done: self.settings.progress(what, done, total)
 
     def finish(self) -> Path:
         """Write the manifest, put the student in its place and return that place.
@@ -210,7 +198,7 @@ class Assembly(AbstractContextManager["Assembly"]):
         if self.base and there.base == self.base:
             # An adapter for another role joins those that are there.
             added = {name: role for name, role in made.roles.items() if role.adapter or name not in there.roles}
-            about = {name: made.about for name, role in added.items() if role.adapter}
+            about: dict[str, Any] = {name: made.about for name, role in added.items() if role.adapter}
             there = replace(
                 there,
                 roles={**there.roles, **added},

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 from dnc_edge.convert.direct import BITS, write_adapter, write_graph
 from dnc_edge.convert.metadata import read
 from dnc_edge.convert.vocabulary import tokenizer_json
+from dnc_edge.progress import SILENT, Progress
 from dnc_edge.students import adapted
 from dnc_edge.students import manifest as manifests
 from dnc_edge.students.checksums import Verification, recorded
@@ -20,12 +20,12 @@ LEVEL = f"int{BITS}"
 ENGINE = "onnxruntime"
 
 
-def build(directory: Path, progress: Callable[[str], None] = lambda _: None) -> Path:
+def build(directory: Path, progress: Progress = SILENT) -> Path:
     """Build a student's graph, unless it is there.
 
     Args:
         directory: of a student with a base, which is here.
-        progress: called with what is being done.
+        progress: gets a step when it starts.
 
     Returns:
         the directory of the built student; it appears whole or not at all.
@@ -46,7 +46,7 @@ def build(directory: Path, progress: Callable[[str], None] = lambda _: None) -> 
     partial = target.with_name(f".{target.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
-    progress(f"building {manifest.name} for onnxruntime")
+    progress.step(f"building {manifest.name} for onnxruntime")
     matrices = {name: partial / f"{Path(name).stem}.npz" for name in adapters}
     for name, path in adapters.items():
         write_adapter(path, base, matrices[name])

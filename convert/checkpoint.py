@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from typing import Any
 from dnc_edge import prompts
 from dnc_edge.convert.unpack import unpack
 from dnc_edge.errors import ExtraMissing, InputError, UsageError
+from dnc_edge.progress import SILENT, Progress
 from dnc_edge.students import bases, facts
 from dnc_edge.students.facts import Probe, Role, StudentFacts
 from dnc_edge.students.template import render
@@ -64,7 +65,7 @@ def open_checkpoint(
     adapter: Path | None = None,
     role: str | None = None,
     scratch: Path,
-    progress: Callable[[str], None] = lambda _: None,
+    progress: Progress = SILENT,
 ) -> Checkpoint:
     """Find, check and, with an adapter, merge a checkpoint.
 
@@ -75,7 +76,7 @@ def open_checkpoint(
         role: what a checkpoint that was not trained here is about to learn: "decompose", "solve" or "both"; None
             if it is used as it is.
         scratch: where an unpacked or merged checkpoint may be written.
-        progress: told what is being done.
+        progress: gets a step for each thing that takes time.
 
     Raises:
         InputError: it lacks something, is pickled or quantized, or the adapter is for another base.
@@ -86,14 +87,14 @@ def open_checkpoint(
     trained = [path / facts.FILENAME]
     if adapter is not None:
         check_adapter(adapter, path)
-        progress("merging the adapter")
+        progress.step("merging the adapter")
         path = _merged(path, adapter, scratch / "merged")
         trained.insert(0, adapter / facts.FILENAME)
     known = next((facts.load(candidate) for candidate in trained if candidate.is_file()), None)
     return Checkpoint(path, Path(source).name, known or _recognised(path, role), file)
 
 
-def located(source: str, scratch: Path, progress: Callable[[str], None] = lambda _: None) -> tuple[Path, Path | None]:
+def located(source: str, scratch: Path, progress: Progress = SILENT) -> tuple[Path, Path | None]:
     """(directory, GGUF file or None) of a source: see `open_checkpoint`; a GGUF file is unpacked in `scratch`."""
     path = bases.path(source) if source in bases.BASES else Path(source)
     if path.suffix == ".gguf":
@@ -195,7 +196,7 @@ def _merged(base: Path, adapter: Path, target: Path) -> Path:
     return target
 
 
-def _from_hub(name: str, progress: Callable[[str], None]) -> Path:
+def _from_hub(name: str, progress: Progress) -> Path:
     if not (name.count("/") == 1 and all(name.split("/"))) or name.startswith((".", "~")):
         raise InputError(f"{name} is no directory, no GGUF file, and no name of a hub repository (OWNER/NAME)")
     try:
@@ -204,7 +205,7 @@ def _from_hub(name: str, progress: Callable[[str], None]) -> Path:
         raise ExtraMissing("huggingface_hub", "hub") from error
     from dnc_edge.students.hub import hub_errors
 
-    progress(f"fetching {name}")
+    progress.step(f"fetching {name}")
     with hub_errors(name):
         return Path(snapshot_download(name, allow_patterns=list(HUB_FILES)))
 

@@ -8,7 +8,7 @@ answers are compared in the same way, without plan F1.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ import numpy as np
 from dnc_edge.convert.decoders import Decoder, Logits
 from dnc_edge.errors import DataMissing
 from dnc_edge.parse import plan as parse_plan
+from dnc_edge.progress import SILENT, Progress
 from dnc_edge.prompts import user_message
 from dnc_edge.students.measured import Fidelity
 from dnc_edge.students.tokenizer import Detokenizer, Tokenizer, encode_prompt
@@ -62,7 +63,7 @@ class Reference:
         plans: whether what is decoded are plans, which have a plan F1.
         scratch: folder for the logits, which may exceed memory.
         limit: most tokens of a plan or an answer.
-        tick: called with the number of questions done.
+        progress: gets the number of questions that are done.
     """
 
     def __init__(
@@ -77,7 +78,7 @@ class Reference:
         plans: bool = True,
         scratch: Path,
         limit: int = 160,
-        tick: Callable[[int], None] = lambda _: None,
+        progress: Progress = SILENT,
     ) -> None:
         self.on = on
         self.tokenizer, self.stop, self.problems, self.limit = tokenizer, stop, problems, limit
@@ -87,10 +88,12 @@ class Reference:
             encode_prompt(tokenizer, template, user_message(problem.question, problem.context)) for problem in problems
         ]
         self.decoded: list[list[int]] = []
+        what = "decoding with the reference"
+        progress.step(what, 0, len(problems))
         for number, prompt in enumerate(self.prompts):
             self.decoded.append(decoder.greedy(prompt, stop, limit))
             np.save(scratch / f"{number}.npy", decoder.logits(prompt, self.decoded[-1]))
-            tick(number + 1)
+            progress.step(what, number + 1, len(problems))
         self.scores = [self.score(*pair) for pair in zip(self.decoded, problems, strict=True)] if plans else None
 
     def logits(self, number: int) -> Logits:
@@ -104,8 +107,16 @@ class Reference:
         return plans.plan_f1(parse_plan(text, cap=None).subquestions, problem.plan or ())
 
 
-def compare(reference: Reference, decoder: Decoder, *, tick: Callable[[int], None] = lambda _: None) -> Fidelity:
-    """Measure a level against the reference, question by question."""
+def compare(
+    reference: Reference, decoder: Decoder, *, what: str = "comparing", progress: Progress = SILENT
+) -> Fidelity:
+    """Measure a level against the reference, question by question.
+
+    Args:
+        decoder: of the level.
+        what: the name of this step for `progress`, which gets the number of questions that are done.
+    """
+    progress.step(what, 0, len(reference.problems))
     divergences, agreements, largest = [], [], 0.0
     identical, ties, parted, scores = 0, 0, [], []
     for number, (prompt, decoded, problem) in enumerate(
@@ -124,7 +135,7 @@ def compare(reference: Reference, decoder: Decoder, *, tick: Callable[[int], Non
             ties += 1
         else:
             parted.append(problem.id)
-        tick(number + 1)
+        progress.step(what, number + 1, len(reference.problems))
     every = np.concatenate(divergences)  # (tokens of all plans,)
     top_tokens = float(np.concatenate(agreements).mean())
     f1_lost = None if reference.scores is None else stats.paired(reference.scores, scores)

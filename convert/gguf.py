@@ -67,7 +67,7 @@ def gguf(
     """
     settings = settings or ConversionSettings()
     with Assembly(out, settings) as assembly:
-        opened = open_checkpoint(str(checkpoint), adapter=adapter, scratch=assembly.scratch, progress=assembly.say)
+        opened = open_checkpoint(str(checkpoint), adapter=adapter, scratch=assembly.scratch, progress=settings.progress)
         if opened.encoder_decoder:
             raise InputError(
                 f"{opened.name} is an encoder-decoder, which the llama.cpp engine does not run",
@@ -75,17 +75,17 @@ def gguf(
             )
         whole = assembly.scratch / f"{assembly.name}.gguf"
         if (opened.path / HEADER).is_file():
-            assembly.say("packing")
+            settings.progress.step("packing")
             pack(opened.path, whole)
         else:
-            assembly.say("converting with llama.cpp")
+            settings.progress.step("converting with llama.cpp")
             stored = _OUTTYPES.get(str(opened.config.get("dtype") or opened.config.get("torch_dtype")), "f32")
             script = converter(llama_cpp) / "convert_hf_to_gguf.py"
             run_converter(script, [".", "--outtype", stored], opened.path, whole, keep_log=out.parent)
         with_facts(whole, opened, assembly.name)
         check_loads(whole)
         for level in levels:
-            assembly.say(f"quantizing to {level}")
+            settings.progress.step(f"quantizing to {level}")
             path = assembly.folder / f"{assembly.name}-{level}.gguf"
             quantize(whole, path, level)
             decoder = GgufDecoder(path, context=opened.facts.context, exact=level == "f32")
@@ -161,7 +161,7 @@ def adapter_student(
     file = bases.path(base) if base in bases.BASES else Path(base)
     known = bases.known_as(file)
     with Assembly(out, settings) as assembly:
-        opened = open_checkpoint(str(file), adapter=adapter, scratch=assembly.scratch, progress=assembly.say)
+        opened = open_checkpoint(str(file), adapter=adapter, scratch=assembly.scratch, progress=settings.progress)
         untrained = open_checkpoint(str(file), scratch=assembly.scratch)
         trained = opened.facts.roles
         name = f"{assembly.name}-{'-'.join(trained)}-{level}.gguf"

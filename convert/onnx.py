@@ -59,8 +59,8 @@ def onnx(
     if unknown := [level for level in levels if level not in LEVELS]:
         raise UsageError(f"unknown level {', '.join(unknown)}", hint=f"levels: {', '.join(LEVELS)}")
     with Assembly(out, settings) as assembly:
-        opened = open_checkpoint(str(checkpoint), adapter=adapter, scratch=assembly.scratch, progress=assembly.say)
-        assembly.say("exporting with optimum")
+        opened = open_checkpoint(str(checkpoint), adapter=adapter, scratch=assembly.scratch, progress=settings.progress)
+        settings.progress.step("exporting with optimum")
         exported = export(opened, assembly.scratch / "exported")
         # Without the indentation: half its size.
         tokenizer = assembly.folder / f"{assembly.name}-tokenizer.json"
@@ -69,7 +69,7 @@ def onnx(
         )
         assembly.measure_against(opened, JsonTokenizer(tokenizer))
         for level in levels:
-            assembly.say(f"making {level}")
+            settings.progress.step(f"making {level}")
             files: dict[str, Path] = {}
             for part, graph in exported.graphs.items():
                 suffix = "" if part == "model" else f"-{part}"

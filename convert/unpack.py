@@ -6,13 +6,14 @@ import contextlib
 import io
 import json
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from dnc_edge.convert.metadata import architecture, contents, copy, read
 from dnc_edge.convert.vocabulary import tokenizer_json
 from dnc_edge.errors import InputError
+from dnc_edge.progress import SILENT, Progress
 
 # What an unpacked checkpoint keeps of its GGUF file: all but the weights that are trained.
 HEADER = "header.gguf"
@@ -20,7 +21,7 @@ HEADER = "header.gguf"
 ARCHITECTURES = ("llama", "qwen2", "qwen3")
 
 
-def unpack(file: Path, target: Path, progress: Callable[[str], None] = lambda _: None) -> Path:
+def unpack(file: Path, target: Path, progress: Progress = SILENT) -> Path:
     """Write a GGUF file as a checkpoint: weights in float32, tokenizer, and `HEADER`, from which `pack` goes back.
 
     What an earlier call has written is used again.
@@ -28,7 +29,7 @@ def unpack(file: Path, target: Path, progress: Callable[[str], None] = lambda _:
     Args:
         file: the GGUF file.
         target: directory of the checkpoint; it appears whole or not at all.
-        progress: called with what is being done.
+        progress: gets a step when it starts.
 
     Returns:
         `target`.
@@ -45,7 +46,7 @@ def unpack(file: Path, target: Path, progress: Callable[[str], None] = lambda _:
             f"{file} is of the architecture {name}, which cannot be trained from a GGUF file",
             hint=f"known: {', '.join(ARCHITECTURES)}; train others from their safetensors checkpoint",
         )
-    progress(f"unpacking {file.name}")
+    progress.step(f"unpacking {file.name}")
     try:
         tokenizer = _tokenizer(reader)
     except InputError as error:

@@ -143,6 +143,7 @@ def students() -> Iterator[Finding]:
     """Each student: its files against their checksums, and its base."""
     from dnc_edge.students import adapted, resolve
     from dnc_edge.students import manifest as manifests
+    from dnc_edge.students.checksums import Verification
 
     known = resolve.known()
     standard = resolve.default(known)
@@ -151,7 +152,7 @@ def students() -> Iterator[Finding]:
         try:
             manifest = manifests.load(directory)
             for file in manifest.files:
-                manifests.Verification(directory, file).path()
+                Verification(directory, file).path()
             if manifest.base is not None:
                 adapted.base_of(manifest.base, name)
         except DncError as error:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import contextlib
 import functools
 import threading
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dnc_edge.config import Settings, changed, load, route_path
 from dnc_edge.engines.protocol import Sampling
 from dnc_edge.errors import InputError, UsageError
+from dnc_edge.progress import SILENT, Progress
 from dnc_edge.remote.pricing import Prices
 from dnc_edge.strategies import STRATEGIES
 from dnc_edge.types import Event, Finished, Question, Record
@@ -44,7 +45,7 @@ class Edge:
         slots: sequences that a local student decodes at once.
         gate: what every remote request must pass, for runs of many.
         store: where complete remote replies are kept and looked up.
-        tell: called with a line whenever a server makes us wait.
+        progress: gets a note whenever a server makes it wait.
         log: gets a row for each question, as the setting `logging` says; None logs nothing. It is closed with the edge.
         **flags: single settings, over all other sources and over `settings`.
 
@@ -61,14 +62,14 @@ class Edge:
         slots: int = 1,
         gate: Gate | None = None,
         store: Store | None = None,
-        tell: Callable[[str], None] = lambda _: None,
+        progress: Progress = SILENT,
         log: Log | None = None,
         **flags: Any,
     ) -> None:
         self.settings = load(flags) if settings is None else changed(settings, flags)
         self.prices = prices or Prices()
         self.solver_options = dict(solver_options or {})
-        self.slots, self.gate, self.store, self.tell = slots, gate, store, tell
+        self.slots, self.gate, self.store, self.progress = slots, gate, store, progress
         self._students: dict[str | None, Student] = {}
         self._chats: dict[str, LocalChat] = {}
         self._log = log if self.settings.logging != "off" else None
@@ -127,7 +128,7 @@ class Edge:
             self._log.add(record, texts=self.settings.logging == "texts")
         except InputError as error:
             self._log = None
-            self.tell(f"{error.message}; {error.hint}")
+            self.progress.note(f"{error.message}; {error.hint}")
 
     def pipeline(self, *, decompose: bool = True, solve: bool = True) -> Pipeline:
         """The strategy with its parts, made now."""
@@ -265,7 +266,7 @@ class Edge:
             temperature=settings.temperature,
             options=options or {},
             instruction=settings.instruction,
-            tell=self.tell,
+            progress=self.progress,
             deadlines=Deadlines(read=min(60.0, settings.timeout), total=settings.timeout),
         )
         if self.store is None:

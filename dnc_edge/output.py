@@ -7,19 +7,13 @@ import json as jsons
 import os
 import re
 import sys
-import time
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import Any, TextIO
 
 from dnc_edge.errors import DncError, InputError, UsageError
 from dnc_edge.types import AnswerDelta, Event, Finished, Notice, PlanDelta, Record, SubAnswer, SubQuestion
 
-if TYPE_CHECKING:
-    from dnc_edge.batch.batch import Progress
-
-# Seconds between two lines of progress where nobody watches a bar.
-LINE_SECONDS = 10.0
 # C0 and C1 control characters but tab and newline: a model's text must not drive the terminal.
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
@@ -110,76 +104,9 @@ def note(text: str) -> None:
         print(_dim(safe(text), sys.stderr), file=sys.stderr, flush=True)
 
 
-@contextlib.contextmanager
-def bars() -> Generator[Callable[[str, int, int], None]]:
-    """Progress bars on stderr, one for each thing that is being done; plain lines where that is no terminal.
-
-    Yields a function that is told (what, how far, of how much); of 0 where that is not known.
-    """
-    if not sys.stderr.isatty():
-        yield lambda what, done, _: None if done else note(what)
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    tasks: dict[str, TaskID] = {}
-    with Progress(*columns, console=Console(stderr=True)) as progress:
-
-        def show(what: str, done: int, total: int) -> None:
-            if what not in tasks:
-                for task in progress.tasks:
-                    if task.total is None:  # a stage without an end in sight is over once another begins
-                        progress.update(task.id, total=1, completed=1)
-                tasks[what] = progress.add_task(safe(what), total=total or None)
-            progress.update(tasks[what], completed=done)
-
-        yield show
-
-
-@contextlib.contextmanager
-def watching() -> Generator[Callable[[Progress], None]]:
-    """A bar for a run of many questions; where stderr is no terminal, a line now and then."""
-    last = time.monotonic()
-    if not sys.stderr.isatty():
-
-        def lines(now: Progress) -> None:
-            nonlocal last
-            if time.monotonic() - last >= LINE_SECONDS:
-                last = time.monotonic()
-                note(standing(now))
-
-        yield lines
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, TextColumn
-    from rich.progress import Progress as Bar
-
-    with Bar(BarColumn(), TextColumn("{task.description}"), console=Console(stderr=True)) as bar:
-        task = bar.add_task("")
-
-        def show(now: Progress) -> None:
-            nonlocal last
-            if time.monotonic() - last >= 0.1 or not now.left:
-                last = time.monotonic()
-                bar.update(task, description=standing(now), total=now.total, completed=now.kept + now.done)
-
-        yield show
-
-
-def standing(now: Progress) -> str:
-    """How a run stands, in one line: done, failed, speed, dollars spent and expected, time left."""
-    parts = [f"{now.kept + now.done:,}/{now.total:,}"]
-    if now.failed:
-        parts.append(f"{now.failed:,} failed")
-    parts.append(f"{now.rate:,.1f} questions/s, {now.output_tokens / max(now.seconds, 1e-9):,.0f} tokens/s")
-    if now.cost:
-        expected = "" if now.expected is None else f" of ${now.expected:.4f}"
-        parts.append(f"${now.cost:.4f}{expected}")
-    if now.seconds_left is not None:
-        minutes, seconds = divmod(round(now.seconds_left), 60)
-        parts.append(f"{minutes // 60}:{minutes % 60:02}:{seconds:02} left")
-    return " | ".join(parts)
+def is_terminal() -> bool:
+    """Return whether notes are shown in a terminal."""
+    return sys.stderr.isatty()
 
 
 def print_error(error: DncError) -> None:

@@ -6,7 +6,8 @@ from collections.abc import Generator, Iterable, Mapping, Sequence
 from typing import Any
 
 from dnc_edge.engines import Request, Step
-from dnc_edge.errors import SolverServerError
+from dnc_edge.errors import InputError, SolverServerError
+from dnc_edge.progress import Progress
 from dnc_edge.remote.protocol import Chat
 from dnc_edge.solvers.protocol import History, Mode, Solving
 from dnc_edge.students.facts import Role
@@ -17,6 +18,24 @@ from dnc_edge.types import Answer, AnswerDelta, Question, Usage
 END = 256
 DECOMPOSE, PLAN, SOLVE, ANSWER = 257, 258, 259, 260
 CONTROLS = {"<|end|>": END, "<|decompose|>": DECOMPOSE, "<|plan|>": PLAN, "<|solve|>": SOLVE, "<|answer|>": ANSWER}
+
+
+class Reports(Progress):
+    """Keeps what was reported."""
+
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+        self.steps: list[tuple[str, int, int]] = []
+        self.errors: list[InputError] = []
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
+
+    def step(self, what: str, done: int = 0, total: int = 0) -> None:
+        self.steps.append((what, done, total))
+
+    def skipped(self, error: InputError) -> None:
+        self.errors.append(error)
 
 
 class ByteTokenizer:

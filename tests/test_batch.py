@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 
 from dnc_edge.batch import outputs
-from dnc_edge.batch.batch import Progress, batch, records
+from dnc_edge.batch.batch import batch, records
 from dnc_edge.edge import Edge
 from dnc_edge.errors import InputError, RecordsFailed, UsageError
+from dnc_edge.progress import RunStatus
 from dnc_edge.remote.gate import Gate
 from dnc_edge.types import RECORD_FIELDS, Question
 from tests.batches import command, questions, read_records, write_questions
@@ -42,7 +43,7 @@ def test_what_is_done_is_kept_and_what_has_changed_is_done_again(tmp_path: Path)
     out = tmp_path / "out.jsonl"
     with Counting() as server:
 
-        def run(asked: list[Question], **settings: Any) -> Progress:
+        def run(asked: list[Question], **settings: Any) -> RunStatus:
             with Edge(solver=f"{server.address}#m", decomposer="trivial", **settings) as edge:
                 return batch(asked, out, edge, jobs=4)
 
@@ -64,7 +65,7 @@ def test_failures_are_records_and_are_asked_again_when_wished(tmp_path: Path) ->
     out = tmp_path / "out.jsonl"
     with Counting(odds={"refusal": 0.4}) as server:
 
-        def run(**settings: Any) -> Progress:
+        def run(**settings: Any) -> RunStatus:
             with Edge(solver=f"{server.address}#m", decomposer="trivial") as edge:
                 return batch(questions(20), out, edge, jobs=2, **settings)
 

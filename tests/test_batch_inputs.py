@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from dnc_edge.batch import inputs
 from dnc_edge.errors import InputError, UsageError
 from dnc_edge.types import Question
+from tests.fakes import Reports
 
 
 def test_every_format_gives_the_same_questions(tmp_path: Path) -> None:
@@ -56,9 +57,9 @@ def test_a_bad_line_is_named_and_passed_over_if_wished(content: bytes, complaint
     path.write_bytes(content + b'{"question": "last?"}\n')
     with pytest.raises(InputError, match=complaint):
         list(inputs.read(str(path)))
-    told: list[InputError] = []
-    assert [q.text for q in inputs.read(str(path), bad=told.append)] == ["a?", "last?"]
-    assert len(told) == 1
+    reports = Reports()
+    assert [q.text for q in inputs.read(str(path), skip_bad=True, progress=reports)] == ["a?", "last?"]
+    assert len(reports.errors) == 1
 
 
 def test_files_that_cannot_be_read_are_one_line(tmp_path: Path) -> None:
@@ -76,9 +77,9 @@ def test_files_that_cannot_be_read_are_one_line(tmp_path: Path) -> None:
 
 def _read(path: Path, **settings: Any) -> tuple[list[str | None], list[str]]:
     """(the ids that were read, what was said of the rows that were not)."""
-    said: list[InputError] = []
-    ids = [question.id for question in inputs.read(str(path), bad=said.append, **settings)]
-    return ids, [error.message for error in said]
+    reports = Reports()
+    ids = [question.id for question in inputs.read(str(path), skip_bad=True, progress=reports, **settings)]
+    return ids, [error.message for error in reports.errors]
 
 
 LONG = b"7" * 5000
@@ -222,7 +223,7 @@ def test_any_bytes_are_questions_or_bad_lines_and_never_a_crash(data: bytes) -> 
         for name in ("q.jsonl", "q.txt", "q.csv", "q.tsv", "q.jsonl.gz", "q.parquet"):
             Path(folder, name).write_bytes(data)
             try:
-                for question in inputs.read(f"{folder}/{name}", bad=lambda _: None):
+                for question in inputs.read(f"{folder}/{name}", skip_bad=True):
                     assert question.text.strip()
             except InputError:
                 pass

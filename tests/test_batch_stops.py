@@ -13,9 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from dnc_edge.batch.batch import Progress, batch, purse_path
+from dnc_edge.batch.batch import batch, purse_path
 from dnc_edge.edge import Edge
 from dnc_edge.errors import BudgetReached, DncError
+from dnc_edge.progress import RunStatus
 from dnc_edge.remote.gate import Gate
 from dnc_edge.remote.store import Store
 from dnc_edge.types import Question
@@ -27,7 +28,7 @@ def test_the_cap_stops_the_run_and_a_higher_one_goes_on(tmp_path: Path) -> None:
     out = tmp_path / "out.jsonl"
     with Counting() as server:
 
-        def run(cap: float) -> Progress:
+        def run(cap: float) -> RunStatus:
             with (
                 Gate(PRICED, max_cost=cap, purse=purse_path(out)) as gate,
                 Edge(

@@ -16,6 +16,7 @@ from dnc_edge.edge import Edge
 from dnc_edge.errors import InputError, UsageError
 from dnc_edge.log import Log
 from dnc_edge.types import Record, RecordError, Usage
+from tests.fakes import Reports
 from tests.servers import Misbehaving
 from tests.test_cli import dnc_edge, refused
 
@@ -122,12 +123,13 @@ def test_a_log_is_migrated_once_and_one_from_the_future_is_left_alone(
 
 def test_a_log_that_cannot_be_written_costs_no_answer(tmp_path: Path) -> None:
     (tmp_path / "log.db").write_text("no database, and long enough to be seen to be none" * 10)
-    told: list[str] = []
+    reports = Reports()
     with Misbehaving("usage") as server, Edge(
-        solver=f"{server.address}#m", plan="never", log=Log(tmp_path / "log.db"), tell=told.append
+        solver=f"{server.address}#m", plan="never", log=Log(tmp_path / "log.db"), progress=reports
     ) as edge:  # fmt: skip
         assert edge.ask(QUESTION).answer == edge.ask(QUESTION).answer == "72"
-    assert len(told) == 1 and "not a database" in told[0] and "logging off" in told[0]
+    (note,) = reports.notes
+    assert "not a database" in note and "logging off" in note
 
 
 def test_commands_log_figures_texts_or_nothing_as_the_setting_says(tmp_path: Path) -> None:

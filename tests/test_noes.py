@@ -13,6 +13,7 @@ from dnc_edge.errors import RecordsFailed, SolverAuth, SolverNotFound, SolverQuo
 from dnc_edge.remote.endpoint import Endpoint
 from dnc_edge.remote.retry import Retry
 from tests.batches import PRICED, questions, read_records
+from tests.fakes import Reports
 from tests.quirks import QUIRKS, QuirkServer
 
 MESSAGES = [{"role": "system", "content": "Solve."}, {"role": "user", "content": "How many?"}]
@@ -35,12 +36,13 @@ def test_a_no_ends_a_batch_at_once_with_the_providers_words(quirk: str, kind: ty
 
 
 def test_a_line_says_so_while_a_server_makes_us_wait() -> None:
-    said: list[str] = []
+    reports = Reports()
     slept: list[float] = []
     with QuirkServer() as server:
-        list(Endpoint("wait-30s", server.address, retry=Retry(sleep=slept.append), tell=said.append).stream(MESSAGES))
+        endpoint = Endpoint("wait-30s", server.address, retry=Retry(sleep=slept.append), progress=reports)
+        list(endpoint.stream(MESSAGES))
     assert slept == [30.0]
-    (line,) = said
+    (line,) = reports.notes
     assert "slow down" in line and "trying again at" in line
 
 

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from dnc_edge import parse
 from dnc_edge.batch import inputs
 from dnc_edge.errors import InputError
+from tests.fakes import Reports
 
 _PIECES = (
     "1. |2) |(a) |B. |ii. |- |* |• |Step 1: |Q2: |**|__|`|```json\\n|#### |### Sub-question 1\\n|> |<br>|<think>|</think>|<b>"
@@ -63,12 +64,12 @@ def test_any_bytes_are_rows_or_bad_rows(data: bytes, packed: bool) -> None:
         for name in ("q.jsonl", "q.csv", "q.tsv", "q.txt"):
             path = Path(folder, name)
             path.write_bytes(gzip.compress(data) if packed else data)
-            bad: list[InputError] = []
+            reports = Reports()
             with contextlib.suppress(InputError):
-                for question in inputs.read(str(path), bad=bad.append):
+                for question in inputs.read(str(path), skip_bad=True, progress=reports):
                     assert question.text.strip()
                     f"{question.text}{question.context}{question.id}".encode()
-            assert all(name in error.message for error in bad)
+            assert all(name in error.message for error in reports.errors)
 
 
 def test_no_text_takes_long() -> None:

@@ -22,6 +22,7 @@ from dnc_edge.train.base import BaseConfig, held_out
 from dnc_edge.train.demonstrations import Demonstration, write
 from dnc_edge.train.sft import SftConfig, sft, shown, targeted
 from dnc_edge.train.sources import gsm8k
+from tests.fakes import Reports
 from tests.models import random_model
 
 pytestmark = pytest.mark.filterwarnings("default")
@@ -75,13 +76,13 @@ def test_an_adapter_learns_is_saved_merged_and_generates(
 ) -> None:
     source = random_model(name, tmp_path / "base", data)
     out = tmp_path / "sft"
-    said: list[str] = []
-    figures = sft(some[:24], str(source), out, replace(SMALL, epochs=5), say=said.append)
+    reports = Reports()
+    figures = sft(some[:24], str(source), out, replace(SMALL, epochs=5), progress=reports)
     seen = losses(out)
     assert sum(seen[-2:]) < 0.8 * sum(seen[:2])
     assert figures["plan_f1"] is not None and (out / "adapter_model.safetensors").is_file()
     kept = json.loads((out / "train.json").read_text("utf-8"))["training"]
-    assert any(line == str(Arithmetic(**kept["arithmetic"])) for line in said)
+    assert any(line == str(Arithmetic(**kept["arithmetic"])) for line in reports.notes)
     assert kept["sft"]["rank"] == 8 and len(kept["figures"]["data_sha256"]) == 64
     on_top, merged = generated(source, out, tmp_path)
     assert merged and on_top[: len(merged)] == merged
@@ -345,10 +346,10 @@ def test_what_does_not_fit_the_memory_is_not_measured(
     from dnc_edge.train import estimate
 
     monkeypatch.setattr(estimate, "available_memory", lambda: 10_000_000)
-    said: list[str] = []
-    made = estimate.estimate(some, str(checkpoint), SMALL, say=said.append)
+    reports = Reports()
+    made = estimate.estimate(some, str(checkpoint), SMALL, progress=reports)
     assert made.steps > 0 and made.memory_gib > 0.01 and made.hours is None
-    assert said[-1].startswith("hours are not measured: it needs")
+    assert reports.notes[-1].startswith("hours are not measured: it needs")
 
 
 def test_hours_are_near_those_of_the_run(tmp_path: Path, checkpoint: Path, some: list[Demonstration]) -> None:

@@ -7,7 +7,7 @@ converted; a held-out part tells what that was worth.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,7 @@ from dnc_edge.convert.assembly import ConversionSettings
 from dnc_edge.convert.gguf import gguf
 from dnc_edge.errors import InputError, UsageError
 from dnc_edge.pipeline import question_id
+from dnc_edge.progress import SILENT, Progress
 from dnc_edge.train import checkpoints, demonstrations
 from dnc_edge.train.arithmetic import choose
 from dnc_edge.train.demonstrations import Demonstration
@@ -44,7 +45,7 @@ def adapt(
     levels: Sequence[str] = ("f16", "q8_0"),
     jobs: int = 8,
     resume: bool = False,
-    say: Callable[[str], None] = lambda _: None,
+    progress: Progress = SILENT,
 ) -> dict[str, Any]:
     """Adapt a base to one's own questions.
 
@@ -59,7 +60,7 @@ def adapt(
         levels: GGUF levels of the student.
         jobs: questions at a time.
         resume: go on with a fine-tuning that was stopped; the teacher is never asked twice.
-        say: told what is being done.
+        progress: gets notes of what is being done.
 
     Returns:
         counts of every step, and plan F1 against the teacher's plans on the held-out part, before and after.
@@ -74,9 +75,9 @@ def adapt(
         Demonstration(q.id or question_id(q), q.text, teacher="", source="own questions", context=q.context)
         for q in questions
     ]
-    say(f"asking {models.shown(teacher)} about {len(asked)} questions")
+    progress.note(f"asking {models.shown(teacher)} about {len(asked)} questions")
     shown = out / "demonstrations.jsonl"
-    demos(asked, teacher, shown, run=run, solve=False, jobs=jobs)
+    demos(asked, teacher, shown, run=run, solve=False, jobs=jobs, progress=progress)
     kept, report = screen(demonstrations.read(shown), keep="S_D-T", sides=sides)
     apart = [d for d in kept if d.subquestions and _apart(d.id)]
     training = [d for d in kept if not _apart(d.id)]
@@ -84,10 +85,10 @@ def adapt(
         raise InputError(
             f"{len(kept)} demonstrations are too few to hold some out", hint="ask more questions; some tens at least"
         )
-    say(f"fine-tuning on {len(training)} demonstrations, {len(apart)} held out")
-    trained = sft(training, source, out / "adapter", config, resume=resume, say=say)
+    progress.note(f"fine-tuning on {len(training)} demonstrations, {len(apart)} held out")
+    trained = sft(training, source, out / "adapter", config, resume=resume, progress=progress)
     before, after = _before_and_after(source, out / "adapter", apart, config)
-    say("converting")
+    progress.note("converting")
     gguf(
         source,
         out / "student",

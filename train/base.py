@@ -10,7 +10,7 @@ import json
 import math
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
@@ -19,6 +19,7 @@ from typing import Any
 
 from dnc_edge.errors import InputError
 from dnc_edge.files import replacing
+from dnc_edge.progress import SILENT, Progress
 from dnc_edge.settings import FROM_0, SHARE, setting
 from dnc_edge.train import synthetic
 from dnc_edge.train.arithmetic import Arithmetic, choose
@@ -66,9 +67,9 @@ def held_out(demonstration: Demonstration) -> bool:
     return hashlib.sha256(demonstration.id.encode()).digest()[0] < 8
 
 
-def written_problems(config: BaseConfig, progress: float) -> int:
+def written_problems(config: BaseConfig, position: float) -> int:
     """How many problems a program writes for an epoch; `progress` is 0 in the first epoch, 1 in the last."""
-    return round(config.synthetic_first + (config.synthetic_last - config.synthetic_first) * progress)
+    return round(config.synthetic_first + (config.synthetic_last - config.synthetic_first) * position)
 
 
 def epoch_examples(
@@ -78,11 +79,11 @@ def epoch_examples(
     config: BaseConfig,
     *,
     epoch: int,
-    progress: float,
+    position: float,
 ) -> list[Example]:
     """One epoch's examples, the same for the same seed; `progress` is 0 in the first epoch, 1 in the last."""
     rng = Random(f"{config.seed}-{epoch}")
-    written = list(islice(synthetic.problems(config.seed * 1000 + epoch), written_problems(config, progress)))
+    written = list(islice(synthetic.problems(config.seed * 1000 + epoch), written_problems(config, position)))
     examples: list[Example] = []
 
     def add(demonstration: Demonstration, role: str, *, with_plan: bool = True) -> None:
@@ -209,7 +210,7 @@ def base(
     *,
     log: Path | None = None,
     resume: bool = False,
-    say: Callable[[str], None] = lambda _: None,
+    progress: Progress = SILENT,
 ) -> dict[str, float]:
     """Train from scratch and save a Hugging Face checkpoint.
 
@@ -220,7 +221,7 @@ def base(
         config: sizes and schedule.
         log: JSONL file that takes a line every 20 steps.
         resume: go on after the last whole epoch of a run that was stopped.
-        say: told what it computes in.
+        progress: gets a note of what it computes in.
 
     Returns:
         tokens, steps, seconds and the last held-out loss on plans.
@@ -232,7 +233,7 @@ def base(
 
     FrozenSides.load().refuse(demonstrations)
     arithmetic = choose(config.precision)
-    say(str(arithmetic))
+    progress.note(str(arithmetic))
     device = arithmetic.device
     training = [d for d in demonstrations if not held_out(d)]
     encoder = Encoder(tokenizer, limit=config.context)
@@ -268,9 +269,9 @@ def base(
         first, steps, tokens_seen, written = kept["epoch"], kept["steps"], kept["tokens"], kept["written"]
         started -= kept["seconds"]
     for epoch in range(first, whole):
-        progress = epoch / max(1, whole - 1)
-        written += written_problems(config, progress)
-        examples = epoch_examples(training, augmenter, encoder, config, epoch=epoch, progress=progress)
+        position = epoch / max(1, whole - 1)
+        written += written_problems(config, position)
+        examples = epoch_examples(training, augmenter, encoder, config, epoch=epoch, position=position)
         torch.manual_seed(config.seed * 1000 + epoch)  # what dropout leaves out, the same after a stop
         planned = list(batches(examples, config.batch_tokens, Random(f"{config.seed}-order-{epoch}")))
         for index, batch in enumerate(planned):

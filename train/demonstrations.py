@@ -14,13 +14,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from dnc_edge import files
 from dnc_edge.errors import InputError
+from dnc_edge.progress import SILENT, Progress
 from dnc_edge.types import Record
 
 # Between a question's id and the number of a further sample of it: "gsm8k-train-17~2".
@@ -58,12 +59,13 @@ def half(question: str) -> int:
     return hashlib.sha256(question.strip().encode()).digest()[1] & 1
 
 
-def read(path: Path, *, bad: Callable[[InputError], None] | None = None) -> Iterator[Demonstration]:
+def read(path: Path, *, skip_bad: bool = False, progress: Progress = SILENT) -> Iterator[Demonstration]:
     """Demonstrations of a JSONL file; a broken line is named by its number.
 
     Args:
         path: the file.
-        bad: told of a line that cannot be used, which is then passed over; None raises it.
+        skip_bad: skip lines that cannot be used instead of raising their error.
+        progress: gets the error of each skipped line.
 
     Raises:
         InputError: the file cannot be read; a line is not JSON or not a demonstration.
@@ -73,9 +75,9 @@ def read(path: Path, *, bad: Callable[[InputError], None] | None = None) -> Iter
             yield _demonstration(json.loads(line))
         except (ValueError, TypeError, AttributeError) as error:
             broken = InputError(f"{where}: not a demonstration ({error})", hint="docs/training.md describes the record")
-            if bad is None:
+            if not skip_bad:
                 raise broken from error
-            bad(broken)
+            progress.skipped(broken)
 
 
 def _demonstration(fields: dict[str, Any]) -> Demonstration:

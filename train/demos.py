@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dnc_edge.errors import InputError
 from dnc_edge.models import shown
+from dnc_edge.progress import SILENT, Progress
 from dnc_edge.prompts import FINAL_ANSWER, numbered
 from dnc_edge.tasks.problem import short_answer
 from dnc_edge.train.demonstrations import SAMPLE, Demonstration, write
@@ -16,7 +17,6 @@ from dnc_edge.train.sampling import sampled
 from dnc_edge.types import Record
 
 if TYPE_CHECKING:
-    from dnc_edge.batch.batch import Progress
     from dnc_edge.batch.paid import PaidRun
 
 
@@ -30,7 +30,7 @@ def demos(
     samples: int = 1,
     jobs: int = 8,
     settings: dict[str, Any] | None = None,
-    tell: Callable[[Progress], None] = lambda _: None,
+    progress: Progress = SILENT,
 ) -> int:
     """Ask a teacher for plans, and for solutions through them.
 
@@ -43,7 +43,7 @@ def demos(
         samples: how often each question is asked; more than one needs a temperature.
         jobs: questions at a time.
         settings: further settings of both stages, such as temperature.
-        tell: told how a sample's run stands.
+        progress: gets the counts of each sample's run.
 
     Returns:
         how many demonstrations were written; failed questions are left out.
@@ -57,7 +57,7 @@ def demos(
     made = [
         demonstration(record, asked[record.id], shown(teacher), sample)
         for sample, record in sampled(
-            questions, out, parts, samples=samples, run=run, solve=solve, jobs=jobs, tell=tell
+            questions, out, parts, samples=samples, run=run, solve=solve, jobs=jobs, progress=progress
         )
     ]
     if not made:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from statistics import mean
@@ -13,6 +13,7 @@ from typing import Any
 
 from dnc_edge.convert.checkpoint import model_class
 from dnc_edge.engines.memory import available_memory
+from dnc_edge.progress import SILENT, Progress
 from dnc_edge.train.arithmetic import Arithmetic, choose
 from dnc_edge.train.checkpoints import Base, adapted, open_base
 from dnc_edge.train.demonstrations import Demonstration
@@ -59,13 +60,13 @@ def estimate(
     source: str,
     config: SftConfig,
     *,
-    say: Callable[[str], None] = lambda _: None,
+    progress: Progress = SILENT,
 ) -> Estimate:
     """Estimate a run from its examples, the shape of its base, and some steps that are taken and thrown away.
 
     Args:
         demonstrations, source, config: as of `sft`.
-        say: told what is used and left out, and why nothing was measured.
+        progress: gets notes of what is used and left out, and why nothing was measured.
 
     Raises:
         InputError, UsageError: the run could not be begun.
@@ -74,13 +75,15 @@ def estimate(
         base = open_base(source, role=config.role, scratch=Path(folder), limit=config.max_length)
         training, validation = split(demonstrations, config)
         made, counts = examples(training, base, config)
-        say(", ".join(f"{count:,} {why}" for why, count in counts.items()))
+        progress.note(", ".join(f"{count:,} {why}" for why, count in counts.items()))
         arithmetic = choose(config.precision)
-        say(str(arithmetic))
+        progress.note(str(arithmetic))
         known = _shape(made, base, config, arithmetic)
         available = None if arithmetic.device == "cuda" else available_memory()
         if available is not None and known.memory_gib * 2**30 > available:
-            say(f"hours are not measured: it needs {known.memory_gib} GiB, {available / 2**30:.1f} are available")
+            progress.note(
+                f"hours are not measured: it needs {known.memory_gib} GiB, {available / 2**30:.1f} are available"
+            )
             return known
         return _measured(known, made, validation, base, Path(folder), config, arithmetic)
 

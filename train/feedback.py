@@ -7,20 +7,20 @@ other, so that what it has learned by heart does not pass for a good plan.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dnc_edge import files
 from dnc_edge.errors import InputError
+from dnc_edge.progress import SILENT, Progress
 from dnc_edge.tasks.own import same_answer
 from dnc_edge.tasks.problem import short_answer
 from dnc_edge.train.demonstrations import Demonstration, half
 from dnc_edge.train.sampling import sampled
 
 if TYPE_CHECKING:
-    from dnc_edge.batch.batch import Progress
     from dnc_edge.batch.paid import PaidRun
 
 
@@ -57,7 +57,7 @@ def feedback(
     samples: int = 4,
     temperature: float = 0.8,
     jobs: int = 8,
-    tell: Callable[[Progress], None] = lambda _: None,
+    progress: Progress = SILENT,
 ) -> list[Tried]:
     """Sample a student's plans, and have them solved.
 
@@ -66,7 +66,7 @@ def feedback(
         student: whose plans; name or directory, None for the bundled one.
         solvers: one for all; or two, the first trained on half 0 and asked about half 1, the second the other way.
         out: names the files that are kept, so that a run that was stopped goes on.
-        run, samples, jobs, tell: see `sampled`. temperature: of the plans.
+        run, samples, jobs, progress: see `sampled`. temperature: of the plans.
 
     Raises:
         InputError: a question has no gold answer. BudgetReached, SolverError: the run cannot go on.
@@ -80,7 +80,7 @@ def feedback(
         asked = [q for q in questions if len(solvers) == 1 or half(q.question) != number]
         part = out.with_name(f"{out.stem}.solver-{number + 1}.jsonl")
         settings: dict[str, Any] = {"student": student, "solver": solver, "temperature": temperature}
-        for _, record in sampled(asked, part, settings, samples=samples, run=run, jobs=jobs, tell=tell):
+        for _, record in sampled(asked, part, settings, samples=samples, run=run, jobs=jobs, progress=progress):
             solved = same_answer(short_answer(record), gold[record.id].answer or "")
             plan = record.subquestions or ()
             tried.append(Tried(record.id, record.question, record.context, plan, record.plan_logprob or 0.0, solved))

@@ -12,6 +12,7 @@ from typing import Any
 
 from dnc_edge.errors import InputError
 from dnc_edge.parse import plan as parse_plan
+from dnc_edge.progress import SILENT, Progress
 from dnc_edge.prompts import user_message
 from dnc_edge.settings import FROM_0, SHARE, setting
 from dnc_edge.train import checkpoints
@@ -58,7 +59,7 @@ def dpo(
     config: PreferConfig,
     *,
     resume: bool = False,
-    say: Callable[[str], None] = lambda _: None,
+    progress: Progress = SILENT,
 ) -> dict[str, Any]:
     """Direct preference optimization (Rafailov et al. 2023) on pairs of plans.
 
@@ -68,7 +69,7 @@ def dpo(
         out: directory of the adapter; checkpoints and log lie in it too.
         config: see `PreferConfig`.
         resume: go on from the last good checkpoint.
-        say: told what it computes in.
+        progress: gets a note of what it computes in.
 
     Returns:
         pairs, steps, seconds, loss, and the share of pairs whose margin has the right sign at the end.
@@ -83,7 +84,7 @@ def dpo(
 
     if not pairs:
         raise InputError("there is no pair of plans", hint="sample more plans of more questions")
-    base, model, runs, arithmetic = _start(source, out, config, say)
+    base, model, runs, arithmetic = _start(source, out, config, progress)
     rows = [
         {
             "prompt": _prompt(base, p.question, p.context),
@@ -112,14 +113,14 @@ def grpo(
     reward: Reward,
     *,
     resume: bool = False,
-    say: Callable[[str], None] = lambda _: None,
+    progress: Progress = SILENT,
 ) -> dict[str, Any]:
     """Group-relative policy optimization (Shao et al. 2024), the solver's success through a plan as its reward.
 
     Args:
         questions: with gold answers.
         reward: 1 where the solver reaches the answer through a plan, else 0.
-        source, out, config, resume, say: see `dpo`.
+        source, out, config, resume, progress: see `dpo`.
 
     Returns:
         questions, steps, seconds, loss, and the mean reward of the last step.
@@ -132,7 +133,7 @@ def grpo(
 
     from dnc_edge.train.loop import arguments
 
-    base, model, runs, arithmetic = _start(source, out, config, say)
+    base, model, runs, arithmetic = _start(source, out, config, progress)
     asked = [question for question in questions if question.answer is not None]
     rows = [
         {
@@ -163,9 +164,7 @@ def grpo(
     return figures | {"reward": seen[-1] if seen else None}
 
 
-def _start(
-    source: str, out: Path, config: PreferConfig, say: Callable[[str], None]
-) -> tuple[Base, Any, Path, Arithmetic]:
+def _start(source: str, out: Path, config: PreferConfig, progress: Progress) -> tuple[Base, Any, Path, Arithmetic]:
     runs = out / "runs"
     runs.mkdir(parents=True, exist_ok=True)
     base = checkpoints.open_base(source, role="decompose", scratch=runs, limit=config.max_length)
@@ -173,7 +172,7 @@ def _start(
         raise InputError("preference training is for causal models", hint="fine-tune T5 with train sft")
     base.tokenizer.backend_tokenizer.encode_special_tokens = False
     arithmetic = choose(config.precision)
-    say(str(arithmetic))
+    progress.note(str(arithmetic))
     model = checkpoints.load_model(base, dtype=arithmetic.weights)
     return base, checkpoints.adapted(model, config), runs, arithmetic
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from dnc_edge.batch.batch import Progress, batch, store_path
+from dnc_edge.batch.batch import batch, store_path
 from dnc_edge.batch.paid import PaidRun
 from dnc_edge.errors import RecordsFailed
+from dnc_edge.progress import SILENT, Progress
 from dnc_edge.train.demonstrations import Demonstration
 from dnc_edge.types import Question, Record
 
@@ -24,7 +25,7 @@ def sampled(
     solve: bool = True,
     jobs: int = 8,
     slots: int = 8,
-    tell: Callable[[Progress], None] = lambda _: None,
+    progress: Progress = SILENT,
 ) -> Iterator[tuple[int, Record]]:
     """Records of every question, `samples` times, each with a seed of its own; failed ones are left out.
 
@@ -38,7 +39,7 @@ def sampled(
         run: cap and rates over all samples.
         solve: plan and solve, or plan alone.
         jobs, slots: questions being solved, and plans decoded, at a time.
-        tell: told how a sample's run stands.
+        progress: gets the counts of each sample's run.
 
     Raises:
         BudgetReached, SolverError: the run cannot go on. InputError: the files cannot be written.
@@ -51,7 +52,7 @@ def sampled(
             contextlib.suppress(RecordsFailed),
             run.edge(replies=store_path(part), retry_failed=True, slots=slots, seed=sample, **settings) as edge,
         ):
-            batch(rows, part, edge, solve=solve, jobs=jobs, retry_failed=True, tell=tell)
+            batch(rows, part, edge, solve=solve, jobs=jobs, retry_failed=True, progress=progress)
         with part.open(encoding="utf-8") as lines:
             for number, line in enumerate(lines, start=1):
                 record = Record.from_json(line, where=f"{part}, line {number}")

@@ -10,13 +10,14 @@ from __future__ import annotations
 import hashlib
 import math
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from dnc_edge.errors import InputError
 from dnc_edge.parse import plan as parse_plan
+from dnc_edge.progress import SILENT, Progress
 from dnc_edge.prompts import FINAL_ANSWER, kind_of
 from dnc_edge.settings import FROM_0, SHARE, setting
 from dnc_edge.tasks.plans import plan_f1
@@ -142,7 +143,7 @@ def sft(
     config: SftConfig,
     *,
     resume: bool = False,
-    say: Callable[[str], None] = lambda _: None,
+    progress: Progress = SILENT,
 ) -> dict[str, Any]:
     """Train an adapter (or the whole model) and save it in `out`.
 
@@ -152,7 +153,7 @@ def sft(
         out: directory of the adapter; checkpoints and log lie in `out`/runs.
         config: see `SftConfig`.
         resume: go on from the last good checkpoint of a run that was stopped.
-        say: told what is used and left out, and what it computes in.
+        progress: gets notes of what is used and left out, and what it computes in.
 
     Returns:
         counts, steps, seconds, last loss, and the plan F1 that was reached on held-out problems.
@@ -171,9 +172,9 @@ def sft(
     base = checkpoints.open_base(source, role=config.role, scratch=runs, limit=config.max_length)
     training, validation = split(demonstrations, config)
     made, counts = examples(training, base, config)
-    say(", ".join(f"{count:,} {why}" for why, count in counts.items()))
+    progress.note(", ".join(f"{count:,} {why}" for why, count in counts.items()))
     arithmetic = choose(config.precision)
-    say(str(arithmetic))
+    progress.note(str(arithmetic))
     trainer = trainer_for(base, made, validation, runs, config, arithmetic)
     if validation:
         trainer.add_callback(EarlyStoppingCallback(config.patience))

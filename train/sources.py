@@ -17,6 +17,7 @@ from random import Random
 from dnc_edge.calculator import evaluate
 from dnc_edge.errors import InputError
 from dnc_edge.parse import fold, without_repeats
+from dnc_edge.progress import SILENT, Progress
 from dnc_edge.prompts import FINAL_ANSWER, numbered
 from dnc_edge.tasks import drop, files
 from dnc_edge.train import written
@@ -253,14 +254,15 @@ def bundled() -> tuple[list[Demonstration], dict[str, Counter[str]]]:
     return kept, report
 
 
-def gather(names: Sequence[str], *, bad: Callable[[InputError], None] | None = None) -> list[Demonstration]:
+def gather(names: Sequence[str], *, skip_bad: bool = False, progress: Progress = SILENT) -> list[Demonstration]:
     """Demonstrations by the names of sources (`bundled`: all that may ship) and the paths of JSONL files.
 
     Args:
         names: of `IMPORTERS`, "bundled", or paths that end in .jsonl. "NAME:COUNT" takes that many of a source at
             random, the same ones each time, without repeats and without what a test side holds; "written:COUNT" or
             "written:COUNT:SEED" takes questions that a program writes.
-        bad: called with the error for a broken line of a file, which is then skipped; None raises it.
+        skip_bad: skip broken lines of a file instead of raising their error.
+        progress: gets the error of each skipped line.
 
     Raises:
         InputError: a name is unknown, or a file cannot be used. DataMissing: a data set is not there.
@@ -270,7 +272,7 @@ def gather(names: Sequence[str], *, bad: Callable[[InputError], None] | None = N
     for given in names:
         name, _, count = given.partition(":")
         if given.endswith(".jsonl"):
-            found += read(Path(given), bad=bad)
+            found += read(Path(given), skip_bad=skip_bad, progress=progress)
         elif name == "written" and re.fullmatch(r"\d+(:\d+)?", count):
             sides = sides or FrozenSides.load()
             number, _, seed = count.partition(":")

@@ -6,13 +6,14 @@ only the label is asked for, so the rationales cost nothing then.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from random import Random
 from typing import Any
 
 from dnc_edge.errors import InputError
+from dnc_edge.progress import SILENT, Progress
 from dnc_edge.settings import FROM_0, SHARE, setting
 from dnc_edge.tasks import stats
 from dnc_edge.train import checkpoints
@@ -64,7 +65,7 @@ def stepwise(
     config: StepwiseConfig,
     *,
     resume: bool = False,
-    say: Callable[[str], None] = lambda _: None,
+    progress: Progress = SILENT,
 ) -> dict[str, Any]:
     """Train all weights on both tasks and measure the labels on the test side.
 
@@ -74,7 +75,7 @@ def stepwise(
         out: directory of the model; checkpoints and log lie in it too.
         config: see `StepwiseConfig`.
         resume: go on from the last good checkpoint.
-        say: told what is used, and what it computes in.
+        progress: gets notes of what is used, and what it computes in.
 
     Returns:
         examples, steps, seconds, loss, and accuracy with its interval.
@@ -93,9 +94,9 @@ def stepwise(
     rows = [row for row in (encoded(one, base, config) for one in chosen) if row]
     if not rows:
         raise InputError(f"no example of {config.task} fits {config.max_length} tokens")
-    say(f"{len(rows):,} of {len(training):,} examples")
+    progress.note(f"{len(rows):,} of {len(training):,} examples")
     arithmetic = choose(config.precision)
-    say(str(arithmetic))
+    progress.note(str(arithmetic))
     model = checkpoints.load_model(base, dtype=arithmetic.weights)
 
     class TwoTasks(Trainer):  # type: ignore[misc]

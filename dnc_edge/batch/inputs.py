@@ -7,7 +7,7 @@ import csv
 import json
 import math
 import sys
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -15,6 +15,7 @@ from typing import IO, Any
 from dnc_edge import files
 from dnc_edge.edge import check_question
 from dnc_edge.errors import ExtraMissing, InputError, UsageError
+from dnc_edge.progress import SILENT, Progress
 from dnc_edge.types import Question
 
 DELIMITERS = {"csv": ",", "tsv": "\t"}
@@ -69,7 +70,8 @@ def read(
     *,
     form: str | None = None,
     columns: Mapping[str, str] | None = None,
-    bad: Callable[[InputError], None] | None = None,
+    skip_bad: bool = False,
+    progress: Progress = SILENT,
 ) -> Iterator[Question]:
     """Questions of a file, in order; "-" is stdin.
 
@@ -79,7 +81,8 @@ def read(
         path: the file.
         form: its format if the name does not tell; stdin is JSONL unless said otherwise.
         columns: our name to the file's, see `column_map`.
-        bad: told of a row that cannot be used, which is then passed over; None raises it.
+        skip_bad: skip rows that cannot be used instead of raising their error.
+        progress: gets the error of each skipped row.
 
     Raises:
         InputError: the file or a row cannot be read; file and row are named.
@@ -91,9 +94,9 @@ def read(
         try:
             yield question(row, columns)
         except InputError as error:
-            if bad is None:
+            if not skip_bad:
                 raise
-            bad(error)
+            progress.skipped(error)
 
 
 def question(row: Row, columns: Mapping[str, str]) -> Question:

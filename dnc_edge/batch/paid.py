@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
 from dnc_edge.edge import Edge
+from dnc_edge.progress import SILENT, Progress
 from dnc_edge.remote.gate import Gate
 from dnc_edge.remote.pricing import Prices
 from dnc_edge.remote.store import Store
@@ -25,7 +26,7 @@ class PaidRun:
 
     Args:
         prices, max_cost, rpm, tpm, purse: see `Gate`, whose errors it raises.
-        tell: called with a line whenever a server makes its edges wait.
+        progress: gets a note whenever a server makes its edges wait.
     """
 
     def __init__(
@@ -36,9 +37,9 @@ class PaidRun:
         rpm: int | None = None,
         tpm: int | None = None,
         purse: Path | None = None,
-        tell: Callable[[str], None] = lambda _: None,
+        progress: Progress = SILENT,
     ) -> None:
-        self.tell = tell
+        self.progress = progress
         self.gate = Gate(prices, max_cost=max_cost, rpm=rpm, tpm=tpm, purse=purse)
 
     def __enter__(self) -> PaidRun:
@@ -59,6 +60,6 @@ class PaidRun:
         store = Store(replies, retry_failed=retry_failed) if replies else None
         with (
             contextlib.closing(store) if store else contextlib.nullcontext(),
-            Edge(prices=self.gate.prices, gate=self.gate, store=store, tell=self.tell, **parts) as edge,
+            Edge(prices=self.gate.prices, gate=self.gate, store=store, progress=self.progress, **parts) as edge,
         ):
             yield edge

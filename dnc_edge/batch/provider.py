@@ -9,18 +9,19 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from dnc_edge import files, parse, prompts
 from dnc_edge.batch import outputs
-from dnc_edge.batch.batch import Progress, batch
+from dnc_edge.batch.batch import batch
 from dnc_edge.batch.service import Service
 from dnc_edge.edge import Edge
 from dnc_edge.errors import InputError, MissingError, RecordsFailed, SolverError, UsageError
 from dnc_edge.models import shown
+from dnc_edge.progress import SILENT, Progress
 from dnc_edge.remote.endpoint import Endpoint
 from dnc_edge.remote.events import loads
 from dnc_edge.remote.refusals import refusal, words
@@ -69,7 +70,7 @@ def export(
     *,
     most_requests: int = MOST_REQUESTS,
     most_bytes: int = MOST_BYTES,
-    tell: Callable[[Progress], None] = lambda _: None,
+    progress: Progress = SILENT,
 ) -> list[Path]:
     """Decompose every question and write the provider's request files.
 
@@ -77,7 +78,7 @@ def export(
         folder: takes plans and requests; plans that are there already are kept.
         edge: a decomposer, and the remote solver that will be asked.
         most_requests, most_bytes: limits of one file.
-        tell: called with how the plans stand.
+        progress: gets the counts of the plans.
 
     Returns:
         the request files.
@@ -92,7 +93,7 @@ def export(
     settings = {name: getattr(edge.settings, name) for name in ("max_tokens", "shots", "instruction")}
     files.write_json(folder / JOB, asdict(Job(shown(edge.settings.solver), settings, edge.prices.remote)))
     with contextlib.suppress(RecordsFailed):  # a question without a plan is told of when the answers are collected
-        batch(questions, folder / PLANS, edge, solve=False, tell=tell)
+        batch(questions, folder / PLANS, edge, solve=False, progress=progress)
     for old in folder.glob("requests-*.jsonl"):
         old.unlink()
     written: list[Path] = []

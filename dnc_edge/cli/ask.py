@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dnc_edge import output
 from dnc_edge.cli import options
+from dnc_edge.cli.terminal import TerminalProgress
 
 
 @options.settings(*options.STUDENT, *options.PLAN, *options.SOLVER, "fallback", *options.STRATEGY, *options.ENDPOINT)
@@ -40,7 +41,7 @@ def ask(
     text = options.read_question(question, file)
     passage = options.read_text(context) if context else None
     with Edge(
-        tell=output.note,
+        progress=TerminalProgress(),
         log=Log(),
         prices=options.prices(price, local_price),
         solver_options=options.solver_options(solver_option),

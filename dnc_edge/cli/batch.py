@@ -9,10 +9,19 @@ import typer
 
 from dnc_edge import output
 from dnc_edge.cli import options
+from dnc_edge.cli.terminal import TerminalProgress
 from dnc_edge.errors import InputError, UsageError
 
 if TYPE_CHECKING:
-    from dnc_edge.batch.batch import Progress
+    from dnc_edge.progress import RunStatus
+    from dnc_edge.types import Record
+
+
+class RecordLines(TerminalProgress):
+    """Prints each record as a line of JSON as it is finished."""
+
+    def record(self, record: Record) -> None:
+        output.print_line(record.to_json())
 
 
 @options.settings(*options.STUDENT, *options.PLAN, *options.SOLVER, *options.STRATEGY, *options.ENDPOINT)
@@ -69,15 +78,9 @@ def batch(
     if target is None:
         output.require_stdout()
     prices = options.prices(price, local_price)
-    passed_over = 0
-
-    def bad(error: InputError) -> None:
-        nonlocal passed_over
-        passed_over += 1
-        output.note(f"passed over: {error.message}")
-
+    progress = RecordLines() if out == "-" else TerminalProgress()
     columns = inputs.column_map(column or [])
-    questions = inputs.read(source, form=form, columns=columns, bad=bad if skip_bad else None)
+    questions = inputs.read(source, form=form, columns=columns, skip_bad=skip_bad, progress=progress)
     solver_options = options.solver_options(solver_option)
     if runner == "ray":
         if source == "-" or out == "-" or max_cost is not None or rpm or tpm:
@@ -97,7 +100,7 @@ def batch(
     parts = {"solver_options": solver_options, "slots": slots, "log": None if dry_run else Log(), **settings}
     with (
         PaidRun(
-            prices, max_cost=max_cost, rpm=rpm, tpm=tpm, purse=purse_path(kept) if kept else None, tell=output.note
+            prices, max_cost=max_cost, rpm=rpm, tpm=tpm, purse=purse_path(kept) if kept else None, progress=progress
         ) as run,
         # Replies of a question that needs several are kept one by one.
         run.edge(replies=store_path(kept) if kept else None, retry_failed=retry_failed, **parts) as edge,
@@ -105,15 +108,8 @@ def batch(
         if dry_run:
             _estimate(list(questions), edge, solve=not plan_only)
             return
-        with output.watching() as tell:
-            progress = None
-
-            def told(now: Progress) -> None:
-                nonlocal progress
-                progress = now
-                tell(now)
-
-            try:
+        try:
+            with progress:
                 run_batch(
                     questions,
                     target,
@@ -122,12 +118,11 @@ def batch(
                     jobs=jobs,
                     retry_failed=retry_failed,
                     in_input_order=order == "input",
-                    tell=told,
-                    emit=output.print_line if out == "-" else lambda _: None,
+                    progress=progress,
                 )
-            finally:
-                if progress:
-                    _summary(progress, passed_over, target, json)
+        finally:
+            if progress.status:
+                _summary(progress.status, progress.skipped_rows, target, json)
 
 
 def _estimate(questions: list[Any], edge: Any, *, solve: bool) -> None:
@@ -138,16 +133,16 @@ def _estimate(questions: list[Any], edge: Any, *, solve: bool) -> None:
     output.print_json(estimate(questions, edge, solve=solve).to_dict(), indent=2)
 
 
-def _summary(progress: Progress, passed_over: int, target: Path | None, as_json: bool) -> None:
-    values = progress.to_dict() | {"passed_over": passed_over}
-    if progress.repeated:
-        rows = "row repeats" if progress.repeated == 1 else "rows repeat"
-        output.note(f"{progress.repeated} {rows} a question that was there already and shares its record")
+def _summary(status: RunStatus, skipped_rows: int, target: Path | None, as_json: bool) -> None:
+    values = status.to_dict() | {"passed_over": skipped_rows}
+    if status.repeated:
+        rows = "row repeats" if status.repeated == 1 else "rows repeat"
+        output.note(f"{status.repeated} {rows} a question that was there already and shares its record")
     if as_json and target is not None:
         output.print_json(values)
         return
     cost = "cost unknown" if values["cost_usd"] is None else output.dollars(values["cost_usd"])
     output.note(
-        f"{progress.done} done, {progress.kept} kept, {progress.failed} failed of {progress.total} | "
-        f"{progress.rate:,.1f} questions/s | {progress.output_tokens:,} tokens | {cost} | {progress.seconds:,.1f} s"
+        f"{status.done} done, {status.kept} kept, {status.failed} failed of {status.total} | "
+        f"{status.rate:,.1f} questions/s | {status.output_tokens:,} tokens | {cost} | {status.seconds:,.1f} s"
     )

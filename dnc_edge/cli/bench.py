@@ -11,16 +11,12 @@ import typer
 from dnc_edge import output
 from dnc_edge.cli import options
 from dnc_edge.cli.bench_reports import compare, quant, replay, tradeoff
+from dnc_edge.cli.terminal import TerminalProgress
 from dnc_edge.typed_json import plain
 
 app = typer.Typer(no_args_is_help=True, help="Measure decomposers.")
 
 Out = Annotated[Path | None, typer.Option("--out", "-o", help="Keep the figures in this JSON file.")]
-
-
-def _tick(done: int) -> None:
-    if done % 100 == 0:
-        output.note(f"{done} questions")
 
 
 def _keep(result: dict[str, Any], out: Path | None) -> None:
@@ -48,8 +44,8 @@ def plans(
     from dnc_edge.bench import plans as bench
     from dnc_edge.edge import Edge
 
-    with Edge(**settings, slots=8) as edge:
-        result = bench.plans(edge.decomposer, limit=limit, tick=_tick)
+    with Edge(**settings, slots=8) as edge, TerminalProgress() as progress:
+        result = bench.plans(edge.decomposer, limit=limit, progress=progress)
     _keep(result, out)
     if json:
         output.print_json(result)
@@ -76,9 +72,9 @@ def confidence(
     from dnc_edge.edge import Edge
     from dnc_edge.students.resolve import resolve
 
-    with Edge(slots=8, **settings) as edge:
+    with Edge(slots=8, **settings) as edge, TerminalProgress() as progress:
         opened = edge.student()
-        result = bench.confidence(opened, tick=_tick)
+        result = bench.confidence(opened, progress=progress)
         if write:
             bench.keep(resolve(settings["student"] or opened.name), result.confidence)
     _keep(plain(result), out)
@@ -99,8 +95,8 @@ def student(
     from dnc_edge.bench import student as bench
     from dnc_edge.edge import Edge
 
-    with Edge(**settings, slots=8) as edge:
-        result = bench.student(edge.decomposer, None if plans_only else edge.solver, limit=limit, tick=_tick)
+    with Edge(**settings, slots=8) as edge, TerminalProgress() as progress:
+        result = bench.student(edge.decomposer, None if plans_only else edge.solver, limit=limit, progress=progress)
     _keep(result, out)
     output.print_text(bench.table(result))
 
@@ -214,7 +210,7 @@ def engines(
     """Measure the installed engines side by side: first answer, plans/s, memory."""
     from dnc_edge.bench import engines as bench
 
-    result = bench.engines(**settings, questions=questions, repeat=repeat, busy=busy, say=output.note)
+    result = bench.engines(**settings, questions=questions, repeat=repeat, busy=busy, progress=TerminalProgress())
     _keep(result, out)
     if json:
         output.print_json(result)
@@ -231,7 +227,7 @@ def batch(
     """Measure what a batch adds to the engine, to a solver that waits, and to memory."""
     from dnc_edge.bench.batch import batch as measure
 
-    result = measure(questions=questions, many=many, say=output.note)
+    result = measure(questions=questions, many=many, progress=TerminalProgress())
     _keep(result, out)
     output.print_json(result, indent=2)
 

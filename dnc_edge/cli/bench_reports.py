@@ -10,6 +10,7 @@ import typer
 
 from dnc_edge import output
 from dnc_edge.cli import options
+from dnc_edge.cli.terminal import TerminalProgress
 from dnc_edge.errors import UsageError
 
 if TYPE_CHECKING:
@@ -71,10 +72,11 @@ def quant(
     def solve(directory: str, level: str, engine: str) -> Solved:
         parts: dict[str, Any] = {"student": directory, "level": level, "engine": engine, "solver": solver}
         with (
-            PaidRun(prices, max_cost=max_cost, purse=out / "spent", tell=output.note) as run,
+            TerminalProgress() as progress,
+            PaidRun(prices, max_cost=max_cost, purse=out / "spent", progress=progress) as run,
             run.edge(replies=out / "replies", slots=slots, threads=threads, **parts) as edge,
         ):
-            return solved(chosen.answered, edge, jobs=jobs, tick=_tick)
+            return solved(chosen.answered, edge, jobs=jobs, progress=progress)
 
     result = bench.quant(
         student,
@@ -184,7 +186,7 @@ def tradeoff(
     if config == NAME:
         if base is None:
             raise UsageError(f"{NAME} needs a model to train", hint="name one with --base")
-        result: Result = fractions(task or "svamp", base, out, limit=limit, say=output.note)
+        result: Result = fractions(task or "svamp", base, out, limit=limit, progress=TerminalProgress())
     else:
         prices = options.prices(price, local_price)
         named = CONFIGS.get(config or "")
@@ -206,7 +208,10 @@ def tradeoff(
             output.print_json(bench.dry_run(chosen, rows, PaidRun(prices)), indent=2)
             return
         claimed = named.claim if named else None
-        with PaidRun(prices, max_cost=max_cost, rpm=rpm, purse=out / "spent", tell=output.note) as run:
+        with (
+            TerminalProgress() as progress,
+            PaidRun(prices, max_cost=max_cost, rpm=rpm, purse=out / "spent", progress=progress) as run,
+        ):
             result = bench.tradeoff(
                 chosen,
                 rows,
@@ -216,8 +221,7 @@ def tradeoff(
                 slots=slots,
                 name=config,
                 claimed=claimed,
-                say=output.note,
-                tick=_tick,
+                progress=progress,
             )
     _show(result, out, json)
 
@@ -233,8 +237,3 @@ def _show(result: Result, out: Path | None, json: bool) -> None:
     output.print_text(table_text(section(result)))
     if page:
         output.note(f"wrote {page}")
-
-
-def _tick(done: int) -> None:
-    if done % 100 == 0:
-        output.note(f"{done} questions")

@@ -10,6 +10,7 @@ import typer
 from dnc_edge import output
 from dnc_edge.cli import options
 from dnc_edge.cli.options import require
+from dnc_edge.cli.terminal import TerminalProgress
 from dnc_edge.errors import UsageError
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ def gguf(
             made = gguf_adapter(checkpoint, adapter, out, level=levels or "q8_0", llama_cpp=llama_cpp)
             output.print_text(f"wrote {made}")
             return
-        with output.bars() as progress:
+        with TerminalProgress() as progress:
             settings = ConversionSettings(name, force, add, questions, keep_poor, progress)
             student = adapter_student(
                 checkpoint, adapter, out, level=levels or "q8_0", llama_cpp=llama_cpp, settings=settings
@@ -87,7 +88,7 @@ def gguf(
         _report(student, json)
         return
     wanted = parse_levels(levels or "f16,q8_0")
-    with output.bars() as progress:
+    with TerminalProgress() as progress:
         settings = ConversionSettings(name, force, add, questions, keep_poor, progress)
         student = convert_gguf(checkpoint, out, levels=wanted, adapter=adapter, llama_cpp=llama_cpp, settings=settings)
     _report(student, json)
@@ -124,7 +125,7 @@ def onnx(
 
     checkpoint, adapter = _trained_on(base, checkpoint, adapter)
     wanted = parse_levels(levels, known=LEVELS)
-    with output.bars() as progress:
+    with TerminalProgress() as progress:
         settings = ConversionSettings(name, force, add, questions, keep_poor, progress)
         made = convert_onnx(checkpoint, out, levels=wanted, adapter=adapter, settings=settings)
     _report(made, json)

@@ -6,6 +6,7 @@ import sys
 
 from dnc_edge import output
 from dnc_edge.cli import options
+from dnc_edge.cli.terminal import TerminalProgress
 
 
 @options.settings(*options.STUDENT, *options.PLAN, *options.ENDPOINT)
@@ -34,7 +35,7 @@ def decompose(
 
     text = options.read_question(question, file)
     passage = options.read_text(context) if context else None
-    with Edge(tell=output.note, log=Log(), **settings) as edge:
+    with Edge(progress=TerminalProgress(), log=Log(), **settings) as edge:
         stream = edge.stream(text, passage, solve=False)
         indented = not json and not events and not sys.stdout.isatty()
         output.report(

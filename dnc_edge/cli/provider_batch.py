@@ -9,6 +9,7 @@ import typer
 
 from dnc_edge import output
 from dnc_edge.cli import options
+from dnc_edge.cli.terminal import TerminalProgress
 from dnc_edge.errors import RecordsFailed
 
 app = typer.Typer(no_args_is_help=True, help="Solve a file of questions through a provider's batch service.")
@@ -52,9 +53,9 @@ def export(
     questions = inputs.read(source, columns=inputs.column_map(column or []))
     with (
         Edge(solver=solver, prices=options.prices(price, None), slots=8, **settings) as edge,
-        output.watching() as tell,
+        TerminalProgress() as progress,
     ):
-        files = provider.export(questions, folder, edge, tell=tell)
+        files = provider.export(questions, folder, edge, progress=progress)
     for file in files:
         output.print_text(f"wrote {file} ({file.stat().st_size / 1e6:.1f} MB)")
 

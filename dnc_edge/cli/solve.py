@@ -9,6 +9,7 @@ import typer
 
 from dnc_edge import output
 from dnc_edge.cli import options
+from dnc_edge.cli.terminal import TerminalProgress
 from dnc_edge.types import Question, Record
 
 
@@ -42,7 +43,7 @@ def solve(
     if edit:
         subquestions = options.edited(record.question, subquestions)
     with Edge(
-        tell=output.note,
+        progress=TerminalProgress(),
         log=Log(),
         prices=options.prices(price, local_price),
         solver_options=options.solver_options(solver_option),

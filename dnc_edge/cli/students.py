@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Annotated, Any
 
 import typer
 
 from dnc_edge import output
 from dnc_edge.cli import options
+from dnc_edge.cli.terminal import TerminalProgress
 from dnc_edge.errors import StudentError, UsageError
+from dnc_edge.progress import Progress
 from dnc_edge.students import adapted, resolve
 from dnc_edge.students import manifest as manifests
 from dnc_edge.students.checksums import Verification
@@ -160,7 +161,7 @@ def pull(
     if source in bases.BASES:
         if revision or level or name:
             raise UsageError(f"{source} is a base: it has no revision or level to choose, and keeps its name")
-        with output.bars() as progress:
+        with TerminalProgress() as progress:
             directory = bases.pull(bases.BASES[source], force=force, progress=progress)
             _build(source, progress)
         output.print_text(f"{source} is in {directory}")
@@ -168,12 +169,12 @@ def pull(
     from dnc_edge.students.hub import pull as pull_student
 
     directory = pull_student(
-        source, revision=revision, levels=level or (), name=name, force=force, progress=output.note
+        source, revision=revision, levels=level or (), name=name, force=force, progress=TerminalProgress()
     )
     output.print_text(f"pulled {directory.name} to {directory}")
 
 
-def _build(base: str, progress: Callable[[str, int, int], None]) -> None:
+def _build(base: str, progress: Progress) -> None:
     """Build the graphs of the students on a base, if ONNX Runtime is there to run them."""
     from dnc_edge.engines.loading import installed
 
@@ -184,4 +185,4 @@ def _build(base: str, progress: Callable[[str, int, int], None]) -> None:
     for directory in resolve.known().values():
         on = manifests.load(directory).base
         if on and on.name == base:
-            build(directory, lambda what: progress(what, 0, 0))
+            build(directory, progress)

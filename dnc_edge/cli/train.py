@@ -11,7 +11,8 @@ import typer
 from dnc_edge import output
 from dnc_edge.cli import options
 from dnc_edge.cli.options import require
-from dnc_edge.errors import DataMissing, InputError, UsageError
+from dnc_edge.cli.terminal import TerminalProgress
+from dnc_edge.errors import DataMissing, UsageError
 
 app = typer.Typer(no_args_is_help=True, help="Make students: demonstrations, screening, base, adapters.")
 
@@ -85,7 +86,7 @@ def base(
         output.note(f"{source}: " + ", ".join(f"{count} {what}" for what, count in kept.items()))
     out.mkdir(parents=True, exist_ok=True)
     figures = train_base(
-        demonstrations, load_tokenizer(), out, config, log=out / "log.jsonl", resume=resume, say=output.note
+        demonstrations, load_tokenizer(), out, config, log=out / "log.jsonl", resume=resume, progress=TerminalProgress()
     )
     output.print_json(figures)
 
@@ -123,17 +124,17 @@ def demos(
     from dnc_edge.train.demos import demos as ask
     from dnc_edge.train.sources import gather
 
-    shown = gather(data or ["gsm8k"], bad=_bad if skip_bad else None)[:limit]
+    shown = gather(data or ["gsm8k"], skip_bad=skip_bad, progress=TerminalProgress())[:limit]
     if teacher is None:
         output.note(f"wrote {records.write(out, shown)} demonstrations")
         return
     if samples > 1 and not settings["temperature"]:
         raise UsageError("several samples of a question are all alike without a temperature", hint="--temperature 0.7")
     with (
+        TerminalProgress() as progress,
         PaidRun(
-            options.prices(price, None), max_cost=max_cost, rpm=rpm, purse=purse_path(out), tell=output.note
+            options.prices(price, None), max_cost=max_cost, rpm=rpm, purse=purse_path(out), progress=progress
         ) as run,
-        output.watching() as tell,
     ):
         count = ask(
             shown,
@@ -144,7 +145,7 @@ def demos(
             samples=samples,
             jobs=jobs,
             settings=dict(settings),
-            tell=tell,
+            progress=progress,
         )
     output.note(f"wrote {count} demonstrations")
 
@@ -170,7 +171,7 @@ def screen(
 
     if keep not in ("S_D-R", "S_D-T"):
         raise UsageError(f"--keep {keep!r}", hint="choose from: S_D-R, S_D-T")
-    shown = gather(sources, bad=_bad if skip_bad else None)
+    shown = gather(sources, skip_bad=skip_bad, progress=TerminalProgress())
     kept, made = choose(shown, keep=keep, sides=_sides(), drop_leaks=drop_leaks)  # type: ignore[arg-type]
     records.write(out, kept)
     if report is not None:
@@ -209,15 +210,15 @@ def sft(
 
     config = load(recipe, "sft", SftConfig, _given(set_))
     source = _base(base, recipe)
-    shown = gather(data or _recipe(recipe, "data") or ["gsm8k"], bad=_bad if skip_bad else None)
+    shown = gather(data or _recipe(recipe, "data") or ["gsm8k"], skip_bad=skip_bad, progress=TerminalProgress())
     _sides().refuse(shown)
     if dry_run:
         from dnc_edge.train.estimate import estimate
 
-        output.print_json(estimate(shown, source, config, say=output.note).to_dict(), indent=2)
+        output.print_json(estimate(shown, source, config, progress=TerminalProgress()).to_dict(), indent=2)
         return
     _free(out, resume, force)
-    output.print_json(train(shown, source, out, config, resume=resume, say=output.note))
+    output.print_json(train(shown, source, out, config, resume=resume, progress=TerminalProgress()))
 
 
 @app.command()
@@ -246,7 +247,7 @@ def stepwise(
 
     config = load(recipe, "stepwise", StepwiseConfig, _given(set_))
     sides = rows(config.task, "train"), rows(config.task, "test")
-    output.print_json(train(*sides, _base(base, recipe), out, config, resume=resume, say=output.note))
+    output.print_json(train(*sides, _base(base, recipe), out, config, resume=resume, progress=TerminalProgress()))
 
 
 @app.command()
@@ -285,9 +286,9 @@ def prefer(
     from dnc_edge.train.sources import gather
 
     config = load(recipe, "prefer", train.PreferConfig, _given(set_))
-    source, prices = _base(base, recipe), options.prices(price, None)
+    source, prices, progress = _base(base, recipe), options.prices(price, None), TerminalProgress()
     if pairs is not None:
-        output.print_json(train.dpo(feedback.read(pairs), source, out, config, resume=resume, say=output.note))
+        output.print_json(train.dpo(feedback.read(pairs), source, out, config, resume=resume, progress=progress))
         return
     solver = settings["solver"]
     if not solver or len(solver) > 2:
@@ -296,20 +297,20 @@ def prefer(
     out.mkdir(parents=True, exist_ok=True)
     if config.method == "grpo":
         with (
-            PaidRun(prices, max_cost=max_cost, purse=out / "spent", tell=output.note) as run,
+            PaidRun(prices, max_cost=max_cost, purse=out / "spent", progress=progress) as run,
             rewards.solver_reward(solver, run, out / "replies") as reward,
         ):
-            output.print_json(train.grpo(shown, source, out, config, reward, resume=resume, say=output.note))
+            output.print_json(train.grpo(shown, source, out, config, reward, resume=resume, progress=progress))
         return
-    with PaidRun(prices, max_cost=max_cost, purse=out / "spent", tell=output.note) as run, output.watching() as tell:
+    with progress, PaidRun(prices, max_cost=max_cost, purse=out / "spent", progress=progress) as run:
         tried = feedback.feedback(
             shown, settings["student"], solver, out / "feedback.jsonl", run=run, samples=config.samples,
-            temperature=config.temperature, jobs=jobs, tell=tell,
+            temperature=config.temperature, jobs=jobs, progress=progress,
         )  # fmt: skip
     found = feedback.preferences(tried)
     records.write(out / "pairs.jsonl", found)
     output.note(f"{len(tried)} plans, {sum(one.solved for one in tried)} solved; {len(found)} pairs")
-    output.print_json(train.dpo(found, source, out, config, resume=resume, say=output.note))
+    output.print_json(train.dpo(found, source, out, config, resume=resume, progress=progress))
 
 
 @app.command()
@@ -339,10 +340,13 @@ def adapt(
     from dnc_edge.train.sft import SftConfig
 
     config = load(recipe, "sft", SftConfig, _given(set_))
-    with PaidRun(options.prices(price, None), max_cost=max_cost, purse=out / "spent", tell=output.note) as run:
+    with (
+        TerminalProgress() as progress,
+        PaidRun(options.prices(price, None), max_cost=max_cost, purse=out / "spent", progress=progress) as run,
+    ):
         result = adapt_base(
             list(inputs.read(source)), teacher, _base(base, recipe), out, config,
-            run=run, sides=_sides(), jobs=jobs, resume=resume, say=output.note,
+            run=run, sides=_sides(), jobs=jobs, resume=resume, progress=progress,
         )  # fmt: skip
     output.print_json(result, indent=2)
 
@@ -394,7 +398,3 @@ def _sides() -> Any:
     except DataMissing as error:
         output.note(f"leaks are not looked for: {error.message}")
         return FrozenSides([])
-
-
-def _bad(error: InputError) -> None:
-    output.note(f"passed over: {error.message}")

@@ -9,12 +9,13 @@ import contextlib
 import os
 import re
 import time
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from dnc_edge import offline
 from dnc_edge.errors import SolverError, SolverRejected, SolverServerError, UsageError
+from dnc_edge.progress import SILENT, Progress
 from dnc_edge.remote import fields
 from dnc_edge.remote.address import HIDDEN, OPENAI, Address
 from dnc_edge.remote.events import Events, loads
@@ -40,7 +41,7 @@ class Endpoint:
         instruction: "system" sends it as a system message, "user" before the user's text, for models that have no
             system role.
         gate: what every attempt must pass; None lets all through.
-        tell: called with a line whenever a server makes us wait.
+        progress: gets a note whenever the server makes it wait.
 
     Raises:
         UsageError: the address is none, or is to be reached offline.
@@ -55,7 +56,7 @@ class Endpoint:
     deadlines: Deadlines = field(default_factory=Deadlines)
     retry: Retry = field(default_factory=Retry)
     gate: Gate | None = None
-    tell: Callable[[str], None] = lambda _: None
+    progress: Progress = SILENT
 
     def __post_init__(self) -> None:
         fields.check(self.options)
@@ -277,7 +278,7 @@ class Endpoint:
         now = time.monotonic()
         if seconds >= WORTH_SAYING and now + seconds > self._told_until + 1:
             self._told_until = now + seconds
-            self.tell(f"{error.message}; trying again at {until(seconds)}")
+            self.progress.note(f"{error.message}; trying again at {until(seconds)}")
         self.retry.sleep(seconds)
 
 

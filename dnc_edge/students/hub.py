@@ -5,10 +5,11 @@ from __future__ import annotations
 import contextlib
 import re
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from dnc_edge.errors import ExtraMissing, InputError, MissingError, StudentError, UsageError
+from dnc_edge.progress import SILENT, Progress
 from dnc_edge.students import manifest as manifests
 from dnc_edge.students.checksums import Verification
 from dnc_edge.students.choice import with_files
@@ -25,7 +26,7 @@ def pull(
     levels: Sequence[str] = (),
     name: str | None = None,
     force: bool = False,
-    progress: Callable[[str], None] = lambda _: None,
+    progress: Progress = SILENT,
 ) -> Path:
     """Download a student to where local students are kept.
 
@@ -38,7 +39,7 @@ def pull(
         levels: quantization levels to fetch; empty fetches every file.
         name: what to call it here; None takes the manifest's name.
         force: replace a local student of that name.
-        progress: told what is being fetched.
+        progress: gets a note for each file that is fetched.
 
     Returns:
         the student's directory.
@@ -59,7 +60,7 @@ def pull(
     partial.mkdir(parents=True, exist_ok=True)
 
     def fetch(file: str) -> None:
-        progress(f"fetching {file}")
+        progress.note(f"fetching {file}")
         with hub_errors(repository):
             hf_hub_download(repository, file, revision=revision, local_dir=partial)
 

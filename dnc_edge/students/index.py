@@ -15,17 +15,17 @@ import sys
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
 from dnc_edge import offline
 from dnc_edge.errors import MissingError
+from dnc_edge.progress import SILENT, Progress
 
 PYPI = "https://pypi.org/simple"
 # (bytes there, bytes in all); of 0 if the server does not say.
-Progress = Callable[[int, int], None]
 # Code of the error of a download that can be gone on with.
 BROKEN_OFF = "broken_off"
 _JSON = "application/vnd.pypi.simple.v1+json"
@@ -124,7 +124,7 @@ class _Anchors(HTMLParser):
         self.found += [value for name, value in attrs if tag == "a" and name == "href" and value]
 
 
-def download(address: str, target: Path, progress: Progress = lambda done, total: None) -> None:
+def download(address: str, target: Path, what: str = "", progress: Progress = SILENT) -> None:
     """Fetch a file; what an earlier call has fetched into `target` is gone on with.
 
     Raises:
@@ -141,7 +141,7 @@ def download(address: str, target: Path, progress: Progress = lambda done, total
                 while piece := reply.read(_PIECE):
                     file.write(piece)
                     done += len(piece)
-                    progress(done, total)
+                    progress.step(what, done, total)
     except urllib.error.HTTPError as error:
         if error.code == 416 and held:
             return  # nothing is missing: the last call ended between the last byte and the check
