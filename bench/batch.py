@@ -8,7 +8,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,56 @@ ROUNDS = 3
 REPLY = "1. 24\n2. 72\nThe answer is: 72"
 
 
+@dataclass(frozen=True)
+class PlanOnly:
+    """Questions per second of the engine alone and of the command, and the ratio of the command to the engine."""
+
+    questions: int
+    engine_questions_per_second: float
+    batch_questions_per_second: float
+    ratio: float
+
+
+@dataclass(frozen=True)
+class Overlap:
+    """How far planning here and solving elsewhere overlap.
+
+    Attributes:
+        threads: of the engine.
+        local_seconds: of planning alone; remote_seconds: of solving alone; both_seconds: of the whole; medians.
+        ratios: of the whole to the longer of the two, round by round; ratio: their median.
+        server_cpu_share: share (0 to 1) of the whole in which the loopback solver computed.
+    """
+
+    threads: int
+    questions: int
+    local_seconds: float
+    remote_seconds: float
+    both_seconds: float
+    ratio: float
+    ratios: tuple[float, ...]
+    server_cpu_share: float
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Peak memory in bytes by number of questions, and by which share it grows from the first to the last."""
+
+    peak_bytes: Mapping[str, int]
+    growth: float
+
+
+@dataclass(frozen=True)
+class BatchResult:
+    """What a batch adds to its parts; `overlap` has an entry for each number of threads."""
+
+    plan_only: PlanOnly
+    overlap: tuple[Overlap, ...]
+    memory: Memory
+    settings: Mapping[str, Any]
+    machine: Mapping[str, Any]
+
+
 def batch(
     *,
     questions: int = 1000,
@@ -35,16 +86,16 @@ def batch(
     jobs: int = 16,
     delay: float = 0.3,
     progress: Progress = SILENT,
-) -> dict[str, Any]:
+) -> BatchResult:
     """Measure plan-only throughput, the overlap with a solver that waits, and memory.
 
     Args:
-        questions: of GSM8K test, for speed. many: short ones of ours, for memory.
-        slots: plans decoded at once. jobs: requests at once. delay: seconds that the loopback solver waits.
-
-    Returns:
-        questions/s of the command and of the engine, and their ratio; seconds of local only, remote only and both;
-        peak memory at a twentieth of `many` and at `many`.
+        questions: of GSM8K test, for speed.
+        many: short questions of ours, for memory; a twentieth of them is measured too.
+        slots: plans decoded at once.
+        jobs: requests at once.
+        delay: seconds that the loopback solver waits.
+        progress: gets a note of what is being measured.
 
     Raises:
         DataMissing: GSM8K is not there.
@@ -74,18 +125,14 @@ def batch(
             made = _command(path, folder / f"{count}-out.jsonl", "--plan-only", "--slots", str(slots))
             memory[str(count)] = made["peak_memory_bytes"]
     first, last = memory.values()
-    return {
-        "plan_only": {
-            "questions": len(asked),
-            "engine_questions_per_second": round(engine, 2),
-            "batch_questions_per_second": ours["questions_per_second"],
-            "ratio": round(ours["questions_per_second"] / engine, 3),
-        },
-        "overlap": overlap,
-        "memory": {"peak_bytes": memory, "growth": round(last / first - 1, 4)},
-        "settings": {"slots": slots, "jobs": jobs, "delay": delay},
-        "machine": machine(),
-    }
+    rate = ours["questions_per_second"]
+    return BatchResult(
+        plan_only=PlanOnly(len(asked), round(engine, 2), rate, round(rate / engine, 3)),
+        overlap=tuple(overlap),
+        memory=Memory(memory, round(last / first - 1, 4)),
+        settings={"slots": slots, "jobs": jobs, "delay": delay},
+        machine=machine(),
+    )
 
 
 def _write(path: Path, asked: Sequence[Question]) -> Path:
@@ -120,9 +167,7 @@ def _command(source: Path, out: Path, *arguments: str) -> dict[str, Any]:
     return {**summary, **memory}
 
 
-def _overlap(
-    asked: Sequence[Question], folder: Path, slots: int, jobs: int, delay: float, threads: int
-) -> dict[str, Any]:
+def _overlap(asked: Sequence[Question], folder: Path, slots: int, jobs: int, delay: float, threads: int) -> Overlap:
     """Local only, remote only and both, in turn, so that what slows the machine slows all of them."""
     folder.mkdir()
     source = _write(folder / "some.jsonl", asked)
@@ -143,14 +188,16 @@ def _overlap(
             # Of the last, which is both.
             shares.append((time.process_time() - used) / made)
             ratios.append(made / max(seconds["local"][-1], seconds["remote"][-1]))
-    return {
-        "threads": threads,
-        "questions": len(asked),
-        **{f"{name}_seconds": statistics.median(values) for name, values in seconds.items()},
-        "ratio": round(statistics.median(ratios), 3),
-        "ratios": [round(ratio, 3) for ratio in ratios],
-        "server_cpu_share": round(statistics.median(shares), 3),
-    }
+    return Overlap(
+        threads=threads,
+        questions=len(asked),
+        local_seconds=statistics.median(seconds["local"]),
+        remote_seconds=statistics.median(seconds["remote"]),
+        both_seconds=statistics.median(seconds["both"]),
+        ratio=round(statistics.median(ratios), 3),
+        ratios=tuple(round(ratio, 3) for ratio in ratios),
+        server_cpu_share=round(statistics.median(shares), 3),
+    )
 
 
 if __name__ == "__main__":

@@ -81,7 +81,7 @@ class Calibration:
     confidence: Confidence
     questions: int
     plans: int
-    auroc: float | None = None
+    auroc: float | None
     everyday: Mapping[str, Outcome]
     risk_coverage: tuple[Risk, ...]
 

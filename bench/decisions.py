@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from dnc_edge.bench.plans import decoded
 from dnc_edge.decomposers import Decomposer
@@ -13,6 +12,7 @@ from dnc_edge.progress import SILENT, Progress
 from dnc_edge.tasks import stats
 from dnc_edge.tasks.everyday import EverydayProblem
 from dnc_edge.tasks.plans import plan_f1, refers_ahead
+from dnc_edge.types import Estimate
 
 # A plan is as good as ours from here on, and useless below: between them it is neither.
 GOOD_F1 = 0.6
@@ -37,6 +37,27 @@ class Decision:
     f1: float | None
 
 
+@dataclass(frozen=True)
+class DecisionFigures:
+    """Shares (0 to 1) of questions that were decided as gold does, were right, and were useless: see `Decision`.
+
+    `plan_f1` is over the questions that have a gold plan; None if none has.
+    """
+
+    decided: Estimate
+    right: Estimate
+    useless: Estimate
+    plan_f1: Estimate | None = None
+
+
+@dataclass(frozen=True)
+class Decisions:
+    """Figures of all questions, and of each kind by name."""
+
+    all: DecisionFigures
+    kinds: Mapping[str, DecisionFigures]
+
+
 def decision(predicted: Sequence[str], gold: Sequence[str]) -> Decision:
     """Judge a plan, or an empty one, against the gold one, or an empty one."""
     plan = without_repeats(predicted)
@@ -52,19 +73,13 @@ def decision(predicted: Sequence[str], gold: Sequence[str]) -> Decision:
     )
 
 
-def decisions(
-    decomposer: Decomposer, problems: Sequence[EverydayProblem], *, progress: Progress = SILENT
-) -> dict[str, Any]:
+def decisions(decomposer: Decomposer, problems: Sequence[EverydayProblem], *, progress: Progress = SILENT) -> Decisions:
     """Judge a decomposer's decisions and plans.
 
     Args:
         decomposer: what is measured.
         problems: from `tasks.everyday.load`.
         progress: gets the number of questions that are done.
-
-    Returns:
-        `all`, and under `kinds` each kind: shares decided, right and useless, and plan F1 over the questions that
-        have a gold plan, each with n and a 95 % interval.
 
     Raises:
         ExtraMissing: the extra `eval` is not installed.
@@ -74,28 +89,27 @@ def decisions(
     kinds: dict[str, list[Decision]] = {}
     for one, problem in zip(judged, problems, strict=True):
         kinds.setdefault(problem.kind, []).append(one)
-    return {"all": _summary(judged), "kinds": {kind: _summary(judged) for kind, judged in kinds.items()}}
+    return Decisions(_summary(judged), {kind: _summary(judged) for kind, judged in kinds.items()})
 
 
-def _summary(judged: Sequence[Decision]) -> dict[str, dict[str, float]]:
-    def share(hits: Sequence[bool]) -> dict[str, float]:
-        return asdict(stats.wilson(sum(hits), len(hits)))
+def _summary(judged: Sequence[Decision]) -> DecisionFigures:
+    def share(hits: Sequence[bool]) -> Estimate:
+        return stats.wilson(sum(hits), len(hits))
 
     f1 = stats.bootstrap([one.f1 for one in judged if one.f1 is not None])
-    return {
-        "decided": share([one.decided for one in judged]),
-        "right": share([one.right for one in judged]),
-        "useless": share([one.useless for one in judged]),
-        # Without a gold plan there is nothing to average, and NaN is no JSON.
-        **({"plan_f1": asdict(f1)} if f1.n else {}),
-    }
+    return DecisionFigures(
+        decided=share([one.decided for one in judged]),
+        right=share([one.right for one in judged]),
+        useless=share([one.useless for one in judged]),
+        plan_f1=f1 if f1.n else None,
+    )
 
 
-def table(result: dict[str, Any]) -> str:
-    """The result as a Markdown table, all kinds last."""
+def table(result: Decisions) -> str:
+    """Return the result as a Markdown table, all kinds together in the last row."""
     lines = ["| kind | n | decided rightly | right | plan F1 | useless |", "|---|---|---|---|---|---|"]
-    for kind, row in (*result["kinds"].items(), ("all", result["all"])):
-        f1 = f"{row['plan_f1']['value']:.2f}" if "plan_f1" in row else ""
-        shares = [f"{row[name]['value']:.0%}" for name in ("decided", "right", "useless")]
-        lines.append(f"| {kind} | {row['decided']['n']} | {shares[0]} | {shares[1]} | {f1} | {shares[2]} |")
+    for kind, row in (*result.kinds.items(), ("all", result.all)):
+        f1 = f"{row.plan_f1.value:.2f}" if row.plan_f1 else ""
+        decided, right, useless = (f"{share.value:.0%}" for share in (row.decided, row.right, row.useless))
+        lines.append(f"| {kind} | {row.decided.n} | {decided} | {right} | {f1} | {useless} |")
     return "\n".join(lines)

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from dnc_edge.bench.machine import machine, must_be_idle
@@ -17,6 +18,34 @@ from dnc_edge.errors import MissingError
 from dnc_edge.progress import SILENT, Progress
 
 
+@dataclass(frozen=True)
+class EngineRow:
+    """A student on one engine, at the level that the engine takes by itself.
+
+    Attributes:
+        bytes: of all files.
+        first_answer_seconds: of a whole `dnc-edge ask`, the interpreter's start included; median.
+        figures: of `bench.speed.speed`.
+    """
+
+    engine: str
+    level: str
+    bytes: int
+    first_answer_seconds: float
+    figures: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class EnginesResult:
+    """The installed engines, the preferred one first; `load` is how many cores other processes kept busy."""
+
+    rows: tuple[EngineRow, ...]
+    repeat: int
+    busy: bool
+    load: float | None
+    machine: Mapping[str, Any]
+
+
 def engines(
     student: str | None = None,
     *,
@@ -25,7 +54,7 @@ def engines(
     repeat: int = 5,
     busy: bool = False,
     progress: Progress = SILENT,
-) -> dict[str, Any]:
+) -> EnginesResult:
     """Measure a student on each installed engine, at the level that the engine takes by itself.
 
     Args:
@@ -35,9 +64,6 @@ def engines(
         repeat: measurements of each figure; first answers are timed in turn.
         busy: measure although other processes run.
         progress: gets a note of what is being measured.
-
-    Returns:
-        rows with engine, level, bytes, seconds of the first answer and the figures of `speed`; load and machine.
 
     Raises:
         EngineMissing: no engine is installed. MissingError: a measurement failed.
@@ -54,15 +80,15 @@ def engines(
         target = student_target(student, None, name, real_questions(questions))
         made = speed(target, threads=threads, repeat=repeat, busy=True, peers=False, say=progress.note)
         rows.append(
-            {
-                "engine": name,
-                "level": target.level,
-                "bytes": sum(path.stat().st_size for path in target.files.values()),
-                "first_answer_seconds": round(statistics.median(seconds), 3),
-                "figures": made["figures"],
-            }
+            EngineRow(
+                engine=name,
+                level=target.level,
+                bytes=sum(path.stat().st_size for path in target.files.values()),
+                first_answer_seconds=round(statistics.median(seconds), 3),
+                figures=made["figures"],
+            )
         )
-    return {"rows": rows, "repeat": repeat, "busy": busy, "load": load, "machine": machine()}
+    return EnginesResult(tuple(rows), repeat, busy, load, machine())
 
 
 def _first_answer(student: str | None, engine: str) -> float:
@@ -77,15 +103,15 @@ def _first_answer(student: str | None, engine: str) -> float:
     return time.perf_counter() - started
 
 
-def table(result: Mapping[str, Any]) -> str:
-    """The result as Markdown."""
+def table(result: EnginesResult) -> str:
+    """Return the result as Markdown."""
     lines = [
         "| engine | level | MB | first answer from a cold start, s | plans/s | peak MB |",
         "|---|---|---|---|---|---|",
     ]
-    for row in result["rows"]:
-        rate = next(rates["median"] for name, rates in row["figures"].items() if name.startswith("questions_per"))
-        peak = row["figures"]["peak_memory_bytes"] / 1e6
-        cells = (row["engine"], row["level"], f"{row['bytes'] / 1e6:.1f}", f"{row['first_answer_seconds']:.2f}")
+    for row in result.rows:
+        rate = next(rates["median"] for name, rates in row.figures.items() if name.startswith("questions_per"))
+        peak = row.figures["peak_memory_bytes"] / 1e6
+        cells = (row.engine, row.level, f"{row.bytes / 1e6:.1f}", f"{row.first_answer_seconds:.2f}")
         lines.append(f"| {' | '.join(cells)} | {rate:.0f} | {peak:.0f} |")
     return "\n".join(lines)

@@ -7,6 +7,8 @@ import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from dnc_edge.bench.machine import machine
@@ -48,15 +50,38 @@ BARE_TYPER = [
 ]
 
 
-def overhead(*, runs: int = 9) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Overhead:
+    """Median seconds with dnc-edge and of the bare thing, and the median of their ratios, pair by pair."""
+
+    seconds: float
+    bare_seconds: float
+    ratio: float
+
+
+@dataclass(frozen=True)
+class OverheadResult:
+    """What dnc-edge adds.
+
+    Attributes:
+        help: `--help` against that of a bare Typer application.
+        cold: from the start of a process to the first sub-question, against a bare script on llama-cpp-python.
+        plans: plans of the decomposer against the same requests to its engine.
+        runs: pairs of measurements.
+    """
+
+    help: Overhead
+    cold: Overhead
+    plans: Overhead
+    runs: int
+    machine: Mapping[str, Any]
+
+
+def overhead(*, runs: int = 9) -> OverheadResult:
     """Measure both, the two sides of each in turn.
 
     Args:
-        runs: pairs of each; medians are returned.
-
-    Returns:
-        seconds of either side and their ratio, for --help, for the cold start (to the first sub-question) and for
-        plans.
+        runs: pairs of measurements of each; medians are returned.
     """
     with Student.open(resolve.BUNDLED) as student:
         prompt = student.prompt("decompose", user_message(QUESTION))
@@ -68,21 +93,15 @@ def overhead(*, runs: int = 9) -> dict[str, Any]:
     ours = [sys.executable, "-m", "dnc_edge", "decompose", "--events", QUESTION]
     cold = [(_until(ours, b'"subquestion"'), _until(bare, b"?")) for _ in range(runs)]
     help_ = [(_until([*ours[:3], "--help"], b"Usage"), _until([*BARE_TYPER, "--help"], b"Usage")) for _ in range(runs)]
-    return {
-        "help": _ratio("dnc_edge", "bare_typer", help_),
-        "cold": _ratio("dnc_edge", "bare", cold),
-        "plans": _ratio("pipeline", "engine", plans),
-        "runs": runs,
-        "machine": machine(),
-    }
+    return OverheadResult(_overhead(help_), _overhead(cold), _overhead(plans), runs, machine())
 
 
-def _ratio(first: str, second: str, pairs: list[tuple[float, float]]) -> dict[str, float]:
-    return {
-        f"{first}_seconds": round(statistics.median(a for a, _ in pairs), 4),
-        f"{second}_seconds": round(statistics.median(b for _, b in pairs), 4),
-        "ratio": round(statistics.median(a / b for a, b in pairs), 3),
-    }
+def _overhead(pairs: list[tuple[float, float]]) -> Overhead:
+    return Overhead(
+        seconds=round(statistics.median(a for a, _ in pairs), 4),
+        bare_seconds=round(statistics.median(b for _, b in pairs), 4),
+        ratio=round(statistics.median(a / b for a, b in pairs), 3),
+    )
 
 
 def _until(command: list[str], mark: bytes) -> float:

@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from random import Random
 
 from dnc_edge import parse
 from dnc_edge.calculator import evaluate
 from dnc_edge.tasks import files
 
+# Replies of each source.
 EACH = 125
 
 
-@dataclass
-class Row:
-    """One source of replies: what "understood" means there, and the ids of the misses."""
+@dataclass(frozen=True)
+class ParsedReplies:
+    """Replies of one source: what counts as understood, how many were read, and the ids of those not understood."""
 
     source: str
     criterion: str
-    total: int = 0
-    misses: list[str] = field(default_factory=list)
+    total: int
+    misses: tuple[str, ...]
 
 
 def _chatgpt_plans() -> Iterator[tuple[str, bool]]:
@@ -66,19 +67,16 @@ SOURCES: tuple[tuple[str, str, Callable[[], Iterator[tuple[str, bool]]]], ...] =
 )
 
 
-def parsers(seed: int = 0) -> list[Row]:
-    """125 replies of each source, drawn by `seed`.
+def parsers(seed: int = 0) -> list[ParsedReplies]:
+    """Parse `EACH` replies of each source, drawn by `seed`.
 
     Raises:
         DataMissing: a data set is not there.
     """
-    table = []
+    rows = []
     for source, criterion, read in SOURCES:
-        row = Row(source, criterion)
         replies = list(read())
-        for name, understood in Random(seed).sample(replies, min(EACH, len(replies))):
-            row.total += 1
-            if not understood:
-                row.misses.append(name)
-        table.append(row)
-    return table
+        drawn = Random(seed).sample(replies, min(EACH, len(replies)))
+        misses = tuple(name for name, understood in drawn if not understood)
+        rows.append(ParsedReplies(source, criterion, len(drawn), misses))
+    return rows

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from dnc_edge.bench.machine import machine
@@ -14,11 +14,31 @@ from dnc_edge.errors import DncError
 from dnc_edge.progress import SILENT, Progress
 from dnc_edge.streams import result_of
 from dnc_edge.tasks import files, gsm8k
-from dnc_edge.tasks.plans import figures, score
+from dnc_edge.tasks.plans import PlanFigures, figures, score
 from dnc_edge.tasks.problem import Problem
-from dnc_edge.types import Plan, Question
+from dnc_edge.types import Estimate, Plan, Question
 
+# The lines of each question's plan as decoded, question by question.
 RawPlans = list[list[str]]
+
+
+@dataclass(frozen=True)
+class SystemPlans:
+    """A decomposer's figures against the socratic gold plans, and its plan F1 against ChatGPT's plans."""
+
+    socratic: PlanFigures
+    chatgpt: Estimate
+
+
+@dataclass(frozen=True)
+class PlansResult:
+    """Decomposers on `n` questions of a task, by name; `seconds` is how long the measured one took for all plans."""
+
+    task: str
+    n: int
+    seconds: float
+    systems: Mapping[str, SystemPlans]
+    machine: Mapping[str, Any]
 
 
 def raw_lines(plan: Plan) -> list[str]:
@@ -59,16 +79,13 @@ def published() -> dict[str, RawPlans]:
     return systems
 
 
-def plans(decomposer: Decomposer, *, limit: int | None = None, progress: Progress = SILENT) -> dict[str, Any]:
+def plans(decomposer: Decomposer, *, limit: int | None = None, progress: Progress = SILENT) -> PlansResult:
     """Figures of a decomposer on GSM8K test, and of published ones on the same questions.
 
     Args:
         decomposer: what is measured.
         limit: the first so many questions; None takes all 1,319.
         progress: gets the number of plans that are done.
-
-    Returns:
-        per system the four figures of docs/method.md against both golds, with the machine and seconds.
 
     Raises:
         DataMissing: GSM8K or GSM8K-AI-SubQ is not there.
@@ -81,33 +98,27 @@ def plans(decomposer: Decomposer, *, limit: int | None = None, progress: Progres
     systems = {name: decoded(decomposer, problems, progress)}
     seconds = time.perf_counter() - started
     systems |= published()
-    rows: dict[str, Any] = {}
+    rows: dict[str, SystemPlans] = {}
     for label, raw in systems.items():
         chosen = list(zip(raw, problems, strict=False))
         socratic = figures([score(plan, problem.plan or (), problem.question) for plan, problem in chosen])
         teacher = figures([score(plan, chatgpt[problem.id], problem.question) for plan, problem in chosen])
-        rows[label] = {"socratic": asdict(socratic), "chatgpt": asdict(teacher.f1)}
-    return {
-        "task": "gsm8k test",
-        "n": len(problems),
-        "seconds": round(seconds, 1),
-        "systems": rows,
-        "machine": machine(),
-    }
+        rows[label] = SystemPlans(socratic, teacher.f1)
+    return PlansResult("gsm8k test", len(problems), round(seconds, 1), rows, machine())
 
 
-def table(result: dict[str, Any]) -> str:
-    """The result as a Markdown table."""
+def table(result: PlansResult) -> str:
+    """Return the result as a Markdown table."""
 
-    def cell(estimate: dict[str, float]) -> str:
-        return f"{estimate['value']:.3f} ± {(estimate['high'] - estimate['low']) / 2:.3f}"
+    def cell(estimate: Estimate) -> str:
+        return f"{estimate.value:.3f} ± {(estimate.high - estimate.low) / 2:.3f}"
 
     lines = [
         "| decomposer | plan F1, socratic | plan F1, ChatGPT's | unsupported words | repeats | count difference |",
         "|---|---|---|---|---|---|",
     ]
-    for label, row in result["systems"].items():
-        values = row["socratic"]
-        order = [values["f1"], row["chatgpt"], values["unsupported"], values["repeats"], values["count_difference"]]
+    for label, row in result.systems.items():
+        figures = row.socratic
+        order = [figures.f1, row.chatgpt, figures.unsupported, figures.repeats, figures.count_difference]
         lines.append(f"| {label} | " + " | ".join(map(cell, order)) + " |")
     return "\n".join(lines)

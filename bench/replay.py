@@ -4,38 +4,49 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from dnc_edge import files, parse
 from dnc_edge.errors import InputError
 from dnc_edge.tasks import Task, stats
+from dnc_edge.typed_json import build, plain
 
 
-@dataclass
+@dataclass(frozen=True)
 class Replay:
-    """What a recording comes to.
+    """The score of a recording.
 
     Attributes:
-        accuracy: with its interval, over the task's questions that are in the recording; n of them.
-        missing: questions of the task that it lacks, by id.
-        foreign, repeated: its records that ask something else, or again, by line.
+        accuracy: over the task's questions that are in the recording.
+        missing: ids of the task's questions that are not in it.
+        foreign, repeated: lines of its records that ask another question, and that ask one again.
     """
 
     file: str
     task: str
     accuracy: stats.Estimate
-    missing: list[str] = field(default_factory=list)
-    foreign: list[int] = field(default_factory=list)
-    repeated: list[int] = field(default_factory=list)
+    missing: tuple[str, ...]
+    foreign: tuple[int, ...]
+    repeated: tuple[int, ...]
 
     def to_dict(self) -> dict[str, Any]:
-        estimate = asdict(self.accuracy)
-        return {"file": self.file, "task": self.task, "accuracy": estimate.pop("value"), **estimate} | {
-            name: getattr(self, name) for name in ("missing", "foreign", "repeated")
-        }
+        """Return the fields as JSON types, those of the accuracy's estimate beside the others."""
+        values: dict[str, Any] = plain(self)
+        estimate: dict[str, Any] = values.pop("accuracy")
+        return {"file": self.file, "task": self.task, "accuracy": estimate.pop("value")} | estimate | values
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Replay:
+        """Build the score from what `to_dict` returned.
+
+        Raises:
+            ValueError: a field is missing or of another type.
+        """
+        estimate = {"value": values.get("accuracy")} | {name: values.get(name) for name in ("low", "high", "n")}
+        return build(cls, {**values, "accuracy": estimate})
 
 
 @dataclass(frozen=True)
@@ -63,20 +74,20 @@ def replay(path: Path, task: Task) -> Replay:
     task = task.answered
     wanted = {letters(problem.question): problem for problem in task.problems}
     hits: dict[str, float] = {}
-    result = Replay(path.name, task.name, stats.wilson(0, 0))
+    foreign, repeated = [], []
     for row in read(path):
         problem = wanted.get(letters(row.question))
         if problem is None:
-            result.foreign.append(row.line)
+            foreign.append(row.line)
         elif problem.id in hits:
-            result.repeated.append(row.line)
+            repeated.append(row.line)
         else:
             hits[problem.id] = task.scores(row.answer, problem)[task.metric]
     if not hits:
         raise InputError(f"{path}: no record asks a question of the task {task.name}", hint="choose another --task")
-    result.accuracy = stats.mean(list(hits.values()))
-    result.missing = [problem.id for problem in task.problems if problem.id not in hits]
-    return result
+    missing = tuple(problem.id for problem in task.problems if problem.id not in hits)
+    accuracy = stats.mean(list(hits.values()))
+    return Replay(path.name, task.name, accuracy, missing, tuple(foreign), tuple(repeated))
 
 
 def read(path: Path) -> Iterator[Recorded]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from dnc_edge import decomposers
@@ -19,7 +19,32 @@ from dnc_edge.tasks.plans import figures, score
 from dnc_edge.tasks.problem import Problem, same_number
 from dnc_edge.train.multihop import natural_step
 from dnc_edge.train.sources import break_drop
-from dnc_edge.types import Finished, Question
+from dnc_edge.types import Estimate, Finished, Question
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudentResult:
+    """Both roles of a student; every figure with its interval, by the name of what was measured.
+
+    Attributes:
+        strategyqa_plans, drop_plans, musique_plans: plan F1 of the student and of what it is compared with, on
+            StrategyQA dev, over held-out passages, and on chained facts.
+        left_whole: shares (0 to 1) of questions that got no plan.
+        everyday: decisions and plans on questions of every kind.
+        accuracy: through the student's plans, gold plans and none; empty if nothing was solved.
+        gain: of plans over none, paired by question.
+        kept: the share of gold plans' gain that the student's reach on GSM8K test.
+    """
+
+    strategyqa_plans: Mapping[str, Estimate]
+    drop_plans: Mapping[str, Estimate]
+    left_whole: Mapping[str, Estimate]
+    everyday: decisions.Decisions
+    machine: Mapping[str, Any]
+    musique_plans: Mapping[str, Estimate] = field(default_factory=dict)
+    accuracy: Mapping[str, Estimate] = field(default_factory=dict)
+    gain: Mapping[str, Estimate] = field(default_factory=dict)
+    kept: stats.RetainedGain | None = None
 
 
 def student(
@@ -28,18 +53,13 @@ def student(
     *,
     limit: int | None = None,
     progress: Progress = SILENT,
-) -> dict[str, Any]:
+) -> StudentResult:
     """Measure both roles.
 
     Args:
         decomposer, solver: the two roles of one student; without a solver plans and decisions alone are measured.
         limit: the first so many questions of each task, and of each kind of the task `everyday`.
         progress: gets the number of questions of each task that are done.
-
-    Returns:
-        plans of fact against StrategyQA dev's gold, beside BART's; plans over held-out passages; shares left whole;
-        decisions and plans on questions of every kind; accuracies; what the plans gain through the solver, beside gold
-        plans where there are some; each with n and a 95 % interval.
 
     Raises:
         DataMissing: a data set is not there. ExtraMissing: the extra `eval` is not installed.
@@ -50,27 +70,27 @@ def student(
     words = gsm8k.load(limit)
     passages = _held_out_passages()[:limit]
     chained = _natural_musique()[:limit]
-    result = {
-        "strategyqa_plans": {
+    result = StudentResult(
+        strategyqa_plans={
             decomposer.name: _plan_f1(decoded(decomposer, facts, progress), facts),
             "BART (StrategyQA)": _plan_f1(_bart(facts), facts),
             "the question itself": _plan_f1([[problem.question] for problem in facts], facts),
         },
-        "drop_plans": {
+        drop_plans={
             decomposer.name: _plan_f1(decoded(decomposer, passages, progress), passages),
             "the question itself": _plan_f1([[problem.question] for problem in passages], passages),
         },
-        "musique_plans": {
+        musique_plans={
             decomposer.name: _plan_f1(decoded(decomposer, chained, progress), chained),
             "the question itself": _plan_f1([[problem.question] for problem in chained], chained),
         },
-        "left_whole": {
+        left_whole={
             "svamp test, one step (right)": _left_whole(decomposer, one_step, progress),
             "gsm8k test (wrong)": _left_whole(decomposer, words, progress),
         },
-        "everyday": decisions.decisions(decomposer, _first_of_each_kind(limit), progress=progress),
-        "machine": machine(),
-    }
+        everyday=decisions.decisions(decomposer, _first_of_each_kind(limit), progress=progress),
+        machine=machine(),
+    )
     if solver is None:
         return result
     gold = decomposers.gold({problem.question: problem.plan or () for problem in words})
@@ -82,20 +102,17 @@ def student(
         }
         for name, problems in (("gsm8k test", words), ("svamp test", small), ("multiarith", multiarith.load(limit)))
     }
-    return result | {
-        "accuracy": {
-            f"{name}, {how}": asdict(stats.mean(scores)) for name, by in hits.items() for how, scores in by.items()
-        },
-        "gain": {
-            f"{name}, {how}": asdict(stats.paired(scores, by["no plan"]))
+    return replace(
+        result,
+        accuracy={f"{name}, {how}": stats.mean(scores) for name, by in hits.items() for how, scores in by.items()},
+        gain={
+            f"{name}, {how}": stats.paired(scores, by["no plan"])
             for name, by in hits.items()
             for how, scores in by.items()
             if how != "no plan"
         },
-        "kept": asdict(
-            stats.retained_gain(*(hits["gsm8k test"][how] for how in ("its plans", "gold plans", "no plan")))
-        ),
-    }
+        kept=stats.retained_gain(*(hits["gsm8k test"][how] for how in ("its plans", "gold plans", "no plan"))),
+    )
 
 
 def _first_of_each_kind(limit: int | None) -> list[everyday.EverydayProblem]:
@@ -125,9 +142,9 @@ def _natural_musique() -> list[Problem]:
     return found
 
 
-def _plan_f1(plans: Sequence[Sequence[str]], problems: Sequence[Problem]) -> dict[str, float]:
+def _plan_f1(plans: Sequence[Sequence[str]], problems: Sequence[Problem]) -> Estimate:
     scores = [score(plan, problem.plan or (), problem.question) for plan, problem in zip(plans, problems, strict=True)]
-    return asdict(figures(scores).f1)
+    return figures(scores).f1
 
 
 def _bart(problems: Sequence[Problem]) -> list[list[str]]:
@@ -137,9 +154,9 @@ def _bart(problems: Sequence[Problem]) -> list[list[str]]:
     return [[f"{part.strip()}?" for part in predicted[p.id].split("?") if part.strip()] for p in problems]
 
 
-def _left_whole(decomposer: Decomposer, problems: Sequence[Problem], progress: Progress) -> dict[str, float]:
+def _left_whole(decomposer: Decomposer, problems: Sequence[Problem], progress: Progress) -> Estimate:
     whole = sum(not plan for plan in decoded(decomposer, problems, progress))
-    return asdict(stats.wilson(whole, len(problems)))
+    return stats.wilson(whole, len(problems))
 
 
 def _hits(
@@ -158,15 +175,17 @@ def _hits(
     return hits
 
 
-def table(result: dict[str, Any]) -> str:
-    """The result as Markdown tables' rows, questions of every kind as a table of their own."""
-    lines = []
-    for part in ("strategyqa_plans", "drop_plans", "musique_plans", "left_whole", "accuracy", "gain"):
-        for name, value in result.get(part, {}).items():
-            lines.append(f"| {name} | {value['value']:.3f} [{value['low']:.3f}, {value['high']:.3f}] | {value['n']} |")
-    if "kept" in result:
-        kept = result["kept"]["ratio"]
-        told = f"{kept['value']:.2f} [{kept['low']:.2f}, {kept['high']:.2f}]" if kept else "cannot be told"
-        lines.append(f"| kept of gold plans' gain | {told} | {result['kept']['gain']['n']} |")
-        lines.append(f"| questions needed to tell | {result['kept']['n_needed']} | |")
-    return "\n".join([*lines, "", decisions.table(result["everyday"])])
+def table(result: StudentResult) -> str:
+    """Return the rows of a Markdown table, and a table of the questions of every kind."""
+    parts = (result.strategyqa_plans, result.drop_plans, result.musique_plans, result.left_whole)
+    lines = [
+        f"| {name} | {value} | {value.n} |"
+        for part in (*parts, result.accuracy, result.gain)
+        for name, value in part.items()
+    ]
+    if result.kept:
+        kept = result.kept.ratio
+        share = f"{kept.value:.2f} [{kept.low:.2f}, {kept.high:.2f}]" if kept else "unknown"
+        lines.append(f"| kept of gold plans' gain | {share} | {result.kept.gain.n} |")
+        lines.append(f"| questions needed to tell | {result.kept.n_needed} | |")
+    return "\n".join([*lines, "", decisions.table(result.everyday)])

@@ -33,14 +33,12 @@ def build(kind: type[Built], value: Any) -> Built:
 def plain(value: Any) -> Any:
     """Return a dataclass as dictionaries and lists that JSON can hold.
 
-    Fields that are None are left out, and tuples that are empty by default.
+    Fields that are None or empty by default are left out while they are.
     """
     if is_dataclass(value):
         named = ((field, getattr(value, field.name)) for field in fields(value))
         return {
-            field.name: plain(inner)
-            for field, inner in named
-            if inner is not None and not (inner == () and field.default == ())
+            field.name: plain(inner) for field, inner in named if not (inner in (None, ()) and field.default == inner)
         }
     if isinstance(value, Mapping):
         return {name: plain(inner) for name, inner in value.items()}

@@ -40,13 +40,13 @@ def test_gold_plans_can_be_asked_line_by_line() -> None:
 
 def test_gold_makes_every_decision_right_and_planning_nothing_makes_no_plan_useless() -> None:
     gold = bench.decisions(decomposers.gold({p.question: p.plan or () for p in PROBLEMS}), PROBLEMS)
-    assert set(gold["kinds"]) >= ALWAYS_WHOLE
-    for row in (gold["all"], *gold["kinds"].values()):
-        assert (row["decided"]["value"], row["right"]["value"], row["useless"]["value"]) == (1, 1, 0)
-        assert "plan_f1" not in row or row["plan_f1"]["value"] == pytest.approx(1)
+    assert set(gold.kinds) >= ALWAYS_WHOLE
+    for row in (gold.all, *gold.kinds.values()):
+        assert (row.decided.value, row.right.value, row.useless.value) == (1, 1, 0)
+        assert row.plan_f1 is None or row.plan_f1.value == pytest.approx(1)
     silent = bench.decisions(decomposers.gold({p.question: () for p in PROBLEMS}), PROBLEMS)
-    assert silent["all"]["useless"]["value"] == silent["all"]["plan_f1"]["value"] == 0
-    assert silent["kinds"]["fact"]["right"]["value"] == 1 and silent["kinds"]["two-hop fact"]["right"]["value"] == 0
+    assert silent.all.plan_f1 is not None and silent.all.useless.value == silent.all.plan_f1.value == 0
+    assert silent.kinds["fact"].right.value == 1 and silent.kinds["two-hop fact"].right.value == 0
     assert "| fact | 12 | 100% | 100% |  | 0% |" in bench.table(silent)
 
 

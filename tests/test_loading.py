@@ -109,7 +109,7 @@ def test_the_engines_are_measured_side_by_side() -> None:
     from dnc_edge.bench.engines import engines, table
 
     made = engines(questions=2, repeat=1, busy=True)
-    assert [(row["engine"], row["level"]) for row in made["rows"]] == [("llama.cpp", "q8_0"), ("onnxruntime", "int8")]
-    for row in made["rows"]:
-        assert row["first_answer_seconds"] > 0 and row["figures"]["peak_memory_bytes"] > row["bytes"] > 10_000_000
+    assert [(row.engine, row.level) for row in made.rows] == [("llama.cpp", "q8_0"), ("onnxruntime", "int8")]
+    for row in made.rows:
+        assert row.first_answer_seconds > 0 and row.figures["peak_memory_bytes"] > row.bytes > 10_000_000
     assert table(made).count("\n") == 3

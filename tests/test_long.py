@@ -29,12 +29,12 @@ pytestmark = pytest.mark.long
 
 def test_all_test_questions_decompose_as_well_as_the_documents_say(student: Student, data: Path) -> None:
     result = plans(StudentDecomposer(student))
-    ours = result["systems"]["student:dnc-11m q8_0"]
-    assert result["n"] == 1319
+    ours = result.systems["student:dnc-11m q8_0"]
+    assert result.n == 1319
     # docs/students.md; rounding differs a little between processors.
-    assert ours["socratic"]["f1"]["value"] == pytest.approx(0.604, abs=0.01)
-    assert ours["chatgpt"]["value"] == pytest.approx(0.570, abs=0.01)
-    assert ours["socratic"]["repeats"]["value"] < 0.01
+    assert ours.socratic.f1.value == pytest.approx(0.604, abs=0.01)
+    assert ours.chatgpt.value == pytest.approx(0.570, abs=0.01)
+    assert ours.socratic.repeats.value < 0.01
 
 
 def test_a_thousand_questions_leave_the_memory_as_it_was() -> None:

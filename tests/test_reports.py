@@ -210,7 +210,7 @@ def test_solvers_that_ramble_on_are_scored_by_their_own_answer(tmp_path: Path, d
     ]
     made = replay(recording(tmp_path / "r.jsonl.gz", rows), task)
     assert (made.accuracy.value, made.accuracy.n) == (pytest.approx(2 / 3), 3)
-    assert (made.missing, made.repeated, made.foreign) == ([four.id], [4], [5])
+    assert (made.missing, made.repeated, made.foreign) == ((four.id,), (4,), (5,))
     (tmp_path / "bad.jsonl").write_text('{"problem": "x"}\n', "utf-8")
     with pytest.raises(InputError, match="line 1: no recorded reply"):
         replay(tmp_path / "bad.jsonl", task)

@@ -226,10 +226,10 @@ def test_both_roles_of_a_student_are_measured(data: Path) -> None:
 
     with Edge() as edge:
         result = bench.student(edge.decomposer, edge.solver, limit=3)
-    assert result["drop_plans"]["student:dnc-11m"]["n"] == 3
-    assert set(result["gain"]) == {
+    assert result.drop_plans["student:dnc-11m"].n == 3
+    assert set(result.gain) == {
         "gsm8k test, its plans", "gsm8k test, gold plans", "svamp test, its plans", "multiarith, its plans",
     }  # fmt: skip
-    assert result["accuracy"]["gsm8k test, gold plans"]["n"] == result["kept"]["gain"]["n"] == 3
-    assert result["everyday"]["kinds"]["fact"]["decided"]["n"] == 3
+    assert result.kept is not None and result.accuracy["gsm8k test, gold plans"].n == result.kept.gain.n == 3
+    assert result.everyday.kinds["fact"].decided.n == 3
     assert "multiarith, its plans" in bench.table(result) and "| two-hop fact | 3 |" in bench.table(result)

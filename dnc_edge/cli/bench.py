@@ -19,10 +19,11 @@ app = typer.Typer(no_args_is_help=True, help="Measure decomposers.")
 Out = Annotated[Path | None, typer.Option("--out", "-o", help="Keep the figures in this JSON file.")]
 
 
-def _keep(result: dict[str, Any], out: Path | None) -> None:
+def _keep(result: Any, out: Path | None) -> None:
+    """Write a result to a JSON file, if there is a place for it."""
     if out is not None:
         out.parent.mkdir(parents=True, exist_ok=True)
-        out.write_text(json_text(result, indent=2) + "\n", encoding="utf-8")
+        out.write_text(json_text(plain(result), indent=2) + "\n", encoding="utf-8")
 
 
 @app.command()
@@ -48,7 +49,7 @@ def plans(
         result = bench.plans(edge.decomposer, limit=limit, progress=progress)
     _keep(result, out)
     if json:
-        output.print_json(result)
+        output.print_json(plain(result))
     else:
         output.print_text(bench.table(result))
 
@@ -77,7 +78,7 @@ def confidence(
         result = bench.confidence(opened, progress=progress)
         if write:
             bench.keep(resolve(settings["student"] or opened.name), result.confidence)
-    _keep(plain(result), out)
+    _keep(result, out)
     output.print_json(plain(result), indent=2)
 
 
@@ -111,7 +112,7 @@ def overhead(
 
     result = measure(runs=runs)
     _keep(result, out)
-    output.print_json(result, indent=2)
+    output.print_json(plain(result), indent=2)
 
 
 @app.command()
@@ -119,13 +120,11 @@ def parsers(
     json: options.Json = False,
 ) -> None:
     """Send 500 recorded replies of real models through the parsers."""
-    from dataclasses import asdict
-
     from dnc_edge.bench.parsers import parsers as read
 
     rows = read()
     if json:
-        output.print_json([asdict(row) for row in rows])
+        output.print_json(plain(rows))
         return
     for row in rows:
         output.print_text(f"{row.source}: {row.total - len(row.misses)} of {row.total} ({row.criterion})")
@@ -191,7 +190,7 @@ def speed(
     )
     _keep(result, out)
     if json:
-        output.print_json(result)
+        output.print_json(plain(result))
     else:
         output.print_text(bench.table(result))
 
@@ -213,7 +212,7 @@ def engines(
     result = bench.engines(**settings, questions=questions, repeat=repeat, busy=busy, progress=TerminalProgress())
     _keep(result, out)
     if json:
-        output.print_json(result)
+        output.print_json(plain(result))
     else:
         output.print_text(bench.table(result))
 
@@ -229,7 +228,7 @@ def batch(
 
     result = measure(questions=questions, many=many, progress=TerminalProgress())
     _keep(result, out)
-    output.print_json(result, indent=2)
+    output.print_json(plain(result), indent=2)
 
 
 for command in (quant, replay, compare, tradeoff):

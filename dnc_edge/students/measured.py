@@ -35,8 +35,8 @@ class Fidelity:
     identical: int
     ties: int
     parted: tuple[str, ...] = field(repr=False)
-    plan_f1: Estimate | None = None
-    f1_lost: Estimate | None = None
+    plan_f1: Estimate | None
+    f1_lost: Estimate | None
     poor: bool
 
 
