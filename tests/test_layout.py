@@ -108,3 +108,17 @@ def test_a_checkout_without_symbolic_links_says_so(tmp_path: Path) -> None:
     )  # fmt: skip
     assert made.returncode == 4 and made.stderr.count("\n") == 1
     assert "dnc_edge.train is not here" in made.stderr and "core.symlinks true" in made.stderr
+
+
+def test_the_list_of_commands_imports_no_library() -> None:
+    """Each command imports what it needs when it runs: --help and the first word of an answer wait for none of it."""
+    code = (
+        "import sys, typer\n"
+        "from dnc_edge.cli.main import build\n"
+        "typer.main.get_command(build([]))\n"
+        "print(*(name for name in sys.modules if name.startswith('dnc_edge.')))"
+    )
+    made = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    rooms = {name.split(".")[1] for name in made.stdout.split()}
+    assert rooms <= {"cli", "config", "errors", "names", "offline", "output", "progress", "prompts", "settings", "strategies", "streams", "typed_json",
+                     "types"}  # fmt: skip

@@ -9,7 +9,6 @@ import typer
 
 from dnc_edge import output
 from dnc_edge.cli import options
-from dnc_edge.doctor import doctor as look
 from dnc_edge.errors import MissingError
 
 MARKS = {"ok": "ok", "note": "-", "warning": "!", "error": "ERROR"}
@@ -29,6 +28,8 @@ def doctor(
 
       dnc-edge doctor --online --json
     """
+    from dnc_edge.doctor import doctor as look
+
     findings = []
     for finding in look(online=online):
         findings.append(finding)

@@ -11,9 +11,6 @@ import typer
 from dnc_edge import names, output
 from dnc_edge.cli import options
 from dnc_edge.errors import UsageError
-from dnc_edge.remote import keys
-from dnc_edge.remote.address import Address
-from dnc_edge.remote.providers import PROVIDERS
 
 app = typer.Typer(no_args_is_help=True, help="Store, list and remove the keys of solvers.")
 
@@ -24,6 +21,9 @@ Where = Annotated[
 
 
 def _url(where: str) -> str:
+    from dnc_edge.remote.address import Address
+    from dnc_edge.remote.providers import PROVIDERS
+
     if where in PROVIDERS:
         return PROVIDERS[where].url
     if "://" not in where:
@@ -43,6 +43,8 @@ def set_(where: Where) -> None:
 
       dnc-edge keys set https://llm.example.org/v1 < key.txt
     """
+    from dnc_edge.remote import keys
+
     url = _url(where)
     key = typer.prompt("Key", hide_input=True, err=True) if sys.stdin.isatty() else sys.stdin.readline()
     keys.set_key(url, key)
@@ -57,6 +59,9 @@ def list_(json: options.Json = False) -> None:
 
       dnc-edge keys list
     """
+    from dnc_edge.remote import keys
+    from dnc_edge.remote.providers import PROVIDERS
+
     places = {url: str(keys.keys_path()) for url in sorted(keys.stored())}
     for provider in PROVIDERS.values():
         if provider.variable and os.environ.get(provider.variable, "").strip():
@@ -80,6 +85,8 @@ def remove(where: Where) -> None:
 
       dnc-edge keys remove openai
     """
+    from dnc_edge.remote import keys
+
     url = _url(where)
     keys.remove_key(url)
     output.note(f"removed the key of {keys.origin(url)}")
@@ -93,4 +100,6 @@ def path() -> None:
 
       dnc-edge keys path
     """
+    from dnc_edge.remote import keys
+
     output.print_text(str(keys.keys_path()))

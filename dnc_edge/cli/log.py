@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from dnc_edge import output
 from dnc_edge.cli import options
 from dnc_edge.errors import UsageError
-from dnc_edge.log import Entry, Log, log_path
+
+if TYPE_CHECKING:
+    from dnc_edge.log import Entry, Log
 
 app = typer.Typer(no_args_is_help=True, help="Look up what was asked, and what it took.")
 
@@ -29,7 +30,7 @@ def list_(
 
       dnc-edge log list -n 100 --json
     """
-    entries = Log().entries(limit=limit)
+    entries = _log().entries(limit=limit)
     if json:
         output.print_json([entry.to_dict() for entry in entries])
         return
@@ -68,7 +69,7 @@ def show(
 
       dnc-edge log show 12 --json
     """
-    entry = Log().entry(id)
+    entry = _log().entry(id)
     if json:
         output.print_json(entry.to_dict())
         return
@@ -111,7 +112,7 @@ def cost(
     """
     if by not in ("day", "solver", "student"):
         raise UsageError(f"--by: unknown {by!r}", hint="choose from: day, solver, student")
-    costs = Log().costs(by)  # type: ignore[arg-type]
+    costs = _log().costs(by)  # type: ignore[arg-type]
     if json:
         output.print_json([vars(cost) for cost in costs])
         return
@@ -150,7 +151,7 @@ def export(
     """
     from dnc_edge.train import demonstrations
 
-    found = [demonstrations.of_record(record) for record in Log().records() if record.error is None]
+    found = [demonstrations.of_record(record) for record in _log().records() if record.error is None]
     if not found:
         raise UsageError("no texts were logged", hint="from now on: dnc-edge config set logging texts")
     output.print_text(f"wrote {demonstrations.write(out, found)} demonstrations to {out}")
@@ -166,9 +167,9 @@ def clear(
 
       dnc-edge log clear --yes
     """
-    if not yes and not typer.confirm(f"Delete every row of {log_path()}?", err=True):
+    if not yes and not typer.confirm(f"Delete every row of {_log().path}?", err=True):
         raise typer.Exit(1)
-    output.print_text(f"{Log().clear():,} rows deleted")
+    output.print_text(f"{_log().clear():,} rows deleted")
 
 
 @app.command()
@@ -179,8 +180,16 @@ def path() -> None:
 
       sqlite3 "$(dnc-edge log path)" "SELECT solver, sum(cost_usd) FROM log GROUP BY solver"
     """
-    output.print_text(str(log_path()))
+    output.print_text(str(_log().path))
+
+
+def _log() -> Log:
+    from dnc_edge.log import Log
+
+    return Log()
 
 
 def _when(at: float) -> str:
+    from datetime import datetime
+
     return datetime.fromtimestamp(at).strftime("%Y-%m-%d %H:%M:%S")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -11,11 +11,9 @@ from dnc_edge.cli import options
 from dnc_edge.cli.terminal import TerminalProgress
 from dnc_edge.errors import StudentError, UsageError
 from dnc_edge.progress import Progress
-from dnc_edge.students import adapted, resolve
-from dnc_edge.students import manifest as manifests
-from dnc_edge.students.checksums import Verification
-from dnc_edge.students.facts import About
-from dnc_edge.students.table import table
+
+if TYPE_CHECKING:
+    from dnc_edge.students.facts import About
 
 app = typer.Typer(no_args_is_help=True, help="List, inspect, verify and pull students.")
 
@@ -30,6 +28,9 @@ def list_(json: options.Json = False) -> None:
 
       dnc-edge students list
     """
+    from dnc_edge.students import manifest as manifests
+    from dnc_edge.students import resolve
+
     rows: list[dict[str, Any]] = []
     for name, directory in resolve.known().items():
         try:
@@ -68,6 +69,10 @@ def info(name: Name = None, json: options.Json = False) -> None:
 
       dnc-edge students info ./students/mine --json
     """
+    from dnc_edge.students import manifest as manifests
+    from dnc_edge.students import resolve
+    from dnc_edge.students.table import table
+
     directory = resolve.resolve(name)
     manifest = manifests.load(directory)
     if json:
@@ -102,6 +107,10 @@ def verify(name: Name = None, json: options.Json = False) -> None:
 
       dnc-edge students verify dnc-11m
     """
+    from dnc_edge.students import adapted, resolve
+    from dnc_edge.students import manifest as manifests
+    from dnc_edge.students.checksums import Verification
+
     directory = resolve.resolve(name)
     manifest = manifests.load(directory)
     places = [(directory, file) for file in manifest.files]
@@ -132,6 +141,8 @@ def path(name: Name = None) -> None:
 
       ls "$(dnc-edge students path)"
     """
+    from dnc_edge.students import resolve
+
     output.print_text(str(resolve.resolve(name)))
 
 
@@ -177,6 +188,8 @@ def pull(
 def _build(base: str, progress: Progress) -> None:
     """Build the graphs of the students on a base, if ONNX Runtime is there to run them."""
     from dnc_edge.engines.loading import installed
+    from dnc_edge.students import manifest as manifests
+    from dnc_edge.students import resolve
 
     if "onnxruntime" not in installed():
         return

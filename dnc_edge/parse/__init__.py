@@ -1,4 +1,4 @@
-"""What models write, read: text to sub-questions, text to final answer."""
+"""Read what models write: text to sub-questions, text to final answer."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ __all__ = [
 ]
 
 if not TYPE_CHECKING:
-    # The first sub-question is there before an answer is read: its patterns take some milliseconds to compile.
+    # Loaded on first use: the patterns for answers take milliseconds to compile, and no sub-question needs them.
     def __getattr__(name: str) -> Any:
         if name in ("final_answer", "own_part", "scored_answer", "subanswers", "number"):
             from dnc_edge.parse import answers, numbers

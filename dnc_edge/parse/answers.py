@@ -12,7 +12,7 @@ from dnc_edge.parse.text import without_tags, without_thinking
 
 _MARKUP = r"[*_`\s]{0,6}"
 _IS = r"(?:is|are|was|were|would\sbe|will\sbe|must\sbe|should\sbe|comes\sto|becomes|equals)"
-# What "the answer is" goes on with where no answer follows.
+# Words after "the answer is" that show that no answer follows.
 _NO_ANSWER = (
     r"(?!\s*(?:not\b|n[o']t\b|found\b|obtained\b|calculated\b|computed\b|determined\b|given\sby\b|in\sthe\sform\b))"
 )
@@ -39,7 +39,7 @@ _NUMBERED_LINE = re.compile(r"^\s*[*_]{0,2}(A|Q|Answer|Sub-?answer|#)?\s*(\d{1,2
 _FINAL_LINE = re.compile(
     rf"^[\s*_`>\#-]*(?:(?:so|thus|therefore|hence)\b,?\s)?(?:{_MARKER.pattern.lstrip()})", _MARKER.flags
 )
-# Where a base model, done with the answer, goes on to invent the next problem.
+# Where a base model has finished its answer and invents the next problem.
 _NEXT_PROBLEM = re.compile(r"^\s*(?:Q|Question|Problem|Premise|Exercise)\s*(\d*)\s*[:.]", re.IGNORECASE | re.MULTILINE)
 _CLOSING = re.compile(
     r"^\W*(?:let me know|i hope|hope (?:this|that)|feel free|please (?:let|feel|note)|if you|is there anything|do you "
@@ -61,7 +61,7 @@ _EXPLAINED = re.compile(
     r"|\s(?:since|because)\s|[;,]?\s+\(?i\.e\.",
     re.IGNORECASE,
 )
-# Brackets after an answer explain it where they hold several words or a calculation.
+# Brackets after an answer are an explanation if they hold several words or a calculation.
 _BRACKETS = re.compile(
     r"(?<=[\w%.'’”\"])(?<!\band)(?<!\bor)\s+\((?=[^()]{0,400}\))(?:(?:\S+\s+){2,}|[^()]*[=+*/×÷])[^()]{0,400}\)$"
 )
@@ -73,7 +73,7 @@ _FULL_WIDTH = {code: code - 0xFEE0 for code in range(0xFF10, 0xFF1A)}
 
 
 def own_part(text: str) -> str:
-    """A reply without the problems that a model invents after its final answer."""
+    """Cut off the problems that a model invents after its final answer."""
     marker = _MARKER.search(text)
     if marker is None:
         return text
@@ -86,25 +86,25 @@ def own_part(text: str) -> str:
 
 
 def final_answer(text: str) -> str | None:
-    """The final answer of a solver's reply: what is marked as such, else the conclusion of an unmarked text.
+    """Return the final answer of a solver's reply: what is marked as such, else the conclusion of an unmarked text.
 
-    Thinking, and problems that were invented after the answer, do not count. None if there is neither.
+    Thinking, and problems that the model invents after the answer, are ignored. None if there is neither.
     """
     text = own_part(without_thinking(text))
     return marked_answer(text) or conclusion(text)
 
 
 def scored_answer(text: str) -> str | None:
-    """The short answer that a task scores: what is marked as such, else the last number, else the last line.
+    """Return the short answer that a task scores: what is marked as such, else the last number, else the last line.
 
-    For questions that are known to have a short answer. None for an empty text.
+    Only for questions that are known to have a short answer. None for an empty text.
     """
     text = own_part(without_thinking(text))
     return marked_answer(text) or last_number(text)
 
 
 def marked_answer(text: str) -> str | None:
-    """What follows the last mark of a final answer ("The answer is:", "####", a box, a JSON key); None without one."""
+    """Return the text after the last marker of an answer ("The answer is:", "####", a box, a JSON key), or None."""
     text = without_tags(text)
     for place, found in sorted(_candidates(text), reverse=True, key=lambda candidate: candidate[0]):
         if found is None:
@@ -116,7 +116,7 @@ def marked_answer(text: str) -> str | None:
 
 
 def _candidates(text: str) -> Iterator[tuple[int, str | None]]:
-    """(place, text of the answer) of every marker; None is a box."""
+    """Yield (position, text of the answer) of every marker; the text of a box is None, to be read by `latex.boxed`."""
     for match in _MARKER.finditer(text):
         after = _AFTER_MARKER.match(text, match.end())
         start = after.end() if after else match.end()
@@ -137,11 +137,12 @@ def _json_value(value: str) -> str:
 
 
 def conclusion(text: str) -> str | None:
-    """What a text without a marker says: its one sentence, else the last one if that concludes ("So ..."); or None.
+    """Return the conclusion of an unmarked text: its only sentence, else the last if it begins with "So" or the like.
 
-    A line that begins with yes or no says that. A text of more sentences is an answer as a whole, not in a few words.
+    A single line that begins with yes or no is that answer. None for any other text of several sentences: it is an
+    answer as a whole, and has no short form.
     """
-    lines = _telling_lines(text)
+    lines = _content_lines(text)
     sentences = [part for line in lines for part in _SENTENCE_END.split(line) if part.strip()]
     if len(sentences) == 1 or (len(lines) == 1 and _YES_OR_NO.match(lines[0].strip("*_` "))):
         return _tidy(lines[0]) or None
@@ -150,8 +151,8 @@ def conclusion(text: str) -> str | None:
     return None
 
 
-def _telling_lines(text: str) -> list[str]:
-    """The lines that hold words, without offers and thanks at the end."""
+def _content_lines(text: str) -> list[str]:
+    """Return the lines that hold words, without closing offers ("Let me know ...") and thanks."""
     lines = [line for line in without_tags(text).splitlines() if line.strip(" \t*_`#-=")]
     while len(lines) > 1 and _CLOSING.match(lines[-1]):
         lines.pop()
@@ -159,8 +160,8 @@ def _telling_lines(text: str) -> list[str]:
 
 
 def last_number(text: str) -> str | None:
-    """What a text without a marker ends in: its last number, a bold one before others; else its last line."""
-    lines = _telling_lines(text)
+    """Return the last number of an unmarked text, a bold one before others; else its last line. None if it is empty."""
+    lines = _content_lines(text)
     for line in reversed(lines):
         bold = [match.group(2) for match in _BOLD.finditer(line)]
         for part in (*reversed(bold), *reversed(_SENTENCE_END.split(line))):
@@ -170,11 +171,11 @@ def last_number(text: str) -> str | None:
 
 
 def subanswers(text: str) -> tuple[str, ...]:
-    """The numbered answers of a reply, in order of their numbers, each on one line."""
+    """Return the numbered answers of a reply in order, each on one line."""
     found: dict[int, list[str]] = {}
     current: list[str] | None = None
     for line in without_tags(without_thinking(text)).splitlines():
-        # "Answer: 60" below a question restated is that question's.
+        # "Answer: 60" below a restated sub-question belongs to that sub-question.
         asked = bool(current) and current is not None and current[-1].rstrip("*_ ").endswith("?")
         if _FINAL_LINE.match(line) and not asked:
             break
@@ -190,7 +191,7 @@ def subanswers(text: str) -> tuple[str, ...]:
 
 
 def _tidy(text: str) -> str:
-    """An answer without markup, explanation and closing point."""
+    """Strip markup, explanation and final punctuation from an answer."""
     text = latex.rendered(_CODE.sub(r"\1", _BOLD.sub(r"\2", text)))
     text = text.translate(_FULL_WIDTH).strip().strip("*_`").strip()
     if not text.strip("$[](){}\\#:：- "):

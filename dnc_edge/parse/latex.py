@@ -24,12 +24,12 @@ _DEGREES = re.compile(r"\^\s*\{?\s*\\circ\s*\}?")
 
 
 def boxes(text: str) -> list[int]:
-    """The places of every `\\boxed{...}`, in order."""
+    """Return the position of every `\\boxed{...}`, in order."""
     return [match.start() for match in _BOX.finditer(text)]
 
 
 def boxed(text: str, place: int) -> str:
-    """What the box at a place holds; one that is never closed goes to the end of its line."""
+    """Return the content of the box at a position; an unclosed one ends with its line."""
     match = _BOX.match(text, place)
     if match is None:
         return ""
@@ -37,7 +37,7 @@ def boxed(text: str, place: int) -> str:
 
 
 def rendered(text: str) -> str:
-    """Text with fractions, words, symbols and delimiters of LaTeX as plain text; unknown commands stay."""
+    """Replace fractions, words, symbols and delimiters of LaTeX by plain text; unknown commands stay."""
     if "$" in text:
         text = _MATH.sub(r"\1", text)
     if "\\" not in text and "{,}" not in text:
@@ -51,7 +51,7 @@ def rendered(text: str) -> str:
 
 
 def _fractions(text: str) -> str:
-    """`\\frac{a}{b}` as a/b, the innermost ones first; `2\\frac{1}{2}` as 2 1/2."""
+    """Replace `\\frac{a}{b}` by a/b, innermost first, and `2\\frac{1}{2}` by 2 1/2."""
     for match in reversed(list(_FRAC.finditer(text))[:_MOST]):
         top, end = _argument(text, match.end())
         bottom, end = _argument(text, end)
@@ -69,7 +69,7 @@ def _argument(text: str, at: int) -> tuple[str, int]:
 
 
 def _group(text: str, at: int) -> tuple[str, int]:
-    """What the braces that open at `at` hold, and where they end."""
+    """Return the content of the braces that open at `at`, and the position after them."""
     depth = 0
     for place in range(at, len(text)):
         character = text[place]

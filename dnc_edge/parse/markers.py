@@ -1,4 +1,4 @@
-"""The numbers, letters and bullets that the lines of a list wear."""
+"""Numbers, letters and bullets at the beginning of the lines of a list."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ _MANY = r"(?:i{2,3}|iv|vi{1,3}|ix|xi{1,3})"
 _FRAME = r"^\s*(?:\#{1,6}\s+)?(?:>\s*)?(?:[*_`]{1,3}\s*)?"
 _AFTER = r"(?:\s*[*_`]{1,3}(?=\s|\Z))?\s*"
 _SEPARATOR = r"(?:\s*[*_`]{0,3}\s*[.:)\]）：]+|\s*[-–—]+(?=\s)|\s*[*_`]{0,3}\s*\Z)"
-# A line that begins otherwise wears no mark; the patterns below take some milliseconds to compile.
+# A line that begins otherwise has no marker; this avoids compiling the patterns below, which takes milliseconds.
 _MAY_BE_MARKED = re.compile(
     r"\s*(?:[^\sa-zA-Z\"'“]|[a-hivxA-HIVX]{1,4}\s?[.:)\]、）]|[a-zA-Z]{1,12}(?:[-\s]?[a-zA-Z]{1,9})?\s?[.#]?\s?\d|[a-zA-Z-]{1,13}\s?[*_]{0,3}[:：])"
 )
-# What begins a line of a list whatever the other lines are; the group is its number, where it has one.
+# Markers that need no other line beside them; the group is the number, if there is one.
 _STRONG = rf"""(?xi){_FRAME}
     (?:
         [(\[（]?{_LABEL}\s*[.\#]?\s*(?P<labelled>\d{{1,3}}){_SEPARATOR}
@@ -47,7 +47,7 @@ _OPENING = (
     r"|Count|Compare|Convert|List|In|On|At|By|For|From|If|Of|The|To|After|Before|Given)\b))"
 )
 _ROMAN = ("i", "ii", "iii", "iv", "v", "vi", "vii", "viii", "ix", "x", "xi", "xii")
-# What begins a line of a list only where other lines go on with the same series.
+# Markers that count only if other lines continue the series.
 _SERIES: tuple[tuple[str, Callable[[str], int]], ...] = (
     (rf"{_FRAME}([A-Ha-h])\s*[.:]\s+{_OPENING}", lambda mark: ord(mark.lower()) - ord("a") + 1),
     (rf"{_FRAME}([IVXivx]{{1,4}})\s*[.:]\s+{_OPENING}", lambda mark: _roman(mark.lower())),
@@ -78,7 +78,7 @@ class Line:
 
 
 def without_marker(line: str) -> str:
-    """A line without its number or bullet."""
+    """Strip a line's number or bullet."""
     return _marked(line).text
 
 
@@ -87,8 +87,10 @@ def _roman(mark: str) -> int:
 
 
 def read(lines: Sequence[str]) -> list[Line]:
-    """Lines with their marks taken off. A letter or a bare number counts as a mark only within a series: "B.B. King
-    sang what?" has none."""
+    """Split each line into its marker and its text.
+
+    A letter or a bare number is a marker only within a series: "B.B. King sang what?" has none.
+    """
     found = [_marked(line) for line in lines]
     if not any(_MAY_BE_MARKED.match(line) for line in lines):
         return found
@@ -112,7 +114,10 @@ def _marked(line: str) -> Line:
 
 
 def _mark_series(found: list[Line], lines: Sequence[str], pattern: str, value: Callable[[str], int]) -> None:
-    """Mark the lines that count up from 1, if there are two of them or other marked lines; a series may begin again."""
+    """Mark lines that count up from 1, provided that there are two of them or other marked lines.
+
+    A series may start over from 1.
+    """
     series: list[tuple[int, int, re.Match[str]]] = []
     for index, line in enumerate(lines):
         if match := re.match(pattern, line):

@@ -1,4 +1,4 @@
-"""Text to the number it stands for, as models and people of several countries write numbers."""
+"""Read numbers as models, and people of several countries, write them."""
 
 from __future__ import annotations
 
@@ -41,27 +41,27 @@ _FRACTIONS = {
     "⅙": "1/6", "⅚": "5/6", "⅐": "1/7", "⅛": "1/8", "⅜": "3/8", "⅝": "5/8", "⅞": "7/8", "⅑": "1/9", "⅒": "1/10",
 }  # fmt: skip
 _FRACTION = re.compile(f"(\\d?)\\s?([{''.join(_FRACTIONS)}])")
-# What explains the number before it: "$120 (5 x 12 x 2)".
+# A remark that explains the number before it: "$120 (5 x 12 x 2)".
 _ASIDE = re.compile(r"(?<=\S)\s+[(\[][^()\[\]]{1,400}[)\]]")
 _LEAD = re.compile(
     r"[^\w$€£¥₹₩₽฿.+-]*(?:(?:about|approximately|approx\.?|around|roughly|nearly|almost|exactly|only|just|a total of)"
     r"\s+)*",
     re.IGNORECASE,
 )
-# What follows a number that is a part of an expression, a list of units or a date, not the whole answer.
+# What follows a number that is only part of an expression, a list of units or a date.
 _GOES_ON = re.compile(
     r"\s*(?:[-+*/×·÷^:]|(?:x|times|plus|minus|divided)\b"
     r"|(?:(?:st|nd|rd|th)?\s+(?:of\s+)?)(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec))",
     re.IGNORECASE,
 )
 _RANGE = re.compile(r"\s?(?:-|to)\s?", re.IGNORECASE)
-# A number that goes on so is a factor or a part of a ratio: "3√2", "3:4".
+# A number followed by this is a factor or part of a ratio: "3√2", "3:4".
 _FACTOR = re.compile(r"\s?(?:√|π|sqrt|pi\b|\\[a-z]|:\s?\d)")
 _OF = re.compile(r"\s?(%?)\s?of\s+", re.IGNORECASE)
 
 
 def plain(text: str) -> str:
-    """Digits of any script and width as 0-9, every minus as "-", fractions and exponents as 1/2 and ^3."""
+    """Write digits of any script as 0-9, every minus as "-", fractions and exponents as 1/2 and ^3."""
     if text.isascii():
         return text
     text = ascii_digits(text).translate(_SIGNS)
@@ -70,7 +70,7 @@ def plain(text: str) -> str:
 
 
 def number(text: str) -> float | None:
-    """The one number a text stands for.
+    """Return the number that a text stands for.
 
     Currency, grouping and units are dropped: "$1,234.50", "1.234,50 €" and "1 234,5 km" are 1234.5. "1/2" and "½"
     are 0.5, "3 1/2" is 3.5, "50 %" is 50, "5 × 10³" and "5e3" are 5000, "2 million" is 2000000, "2:30" is 2.5,
@@ -96,7 +96,7 @@ def number(text: str) -> float | None:
 
 
 def telling(text: str) -> re.Match[str] | None:
-    """The match of the number that a plain text stands for, see `number`."""
+    """Return the match of the number that a plain text stands for, by the rules of `number`."""
     text = next(filter(NUMBER.search, (_ASIDE.sub(" ", text), text)), "")
     if "=" in text or "≈" in text:
         tail = re.split("[=≈]", text)[-1]
@@ -110,7 +110,7 @@ def telling(text: str) -> re.Match[str] | None:
 
 
 def _in_a_range(match: re.Match[str]) -> bool:
-    """Whether it is one end of "10-15" or "10 to 15"."""
+    """Whether the number is one end of a range: "10-15", "10 to 15"."""
     found = list(NUMBER.finditer(match.string))
     for low, high in itertools.pairwise(found):
         if match.start() in (low.start(), high.start()) and _RANGE.fullmatch(match.string[low.end() : high.start()]):
@@ -136,7 +136,7 @@ def _value(match: re.Match[str]) -> float | None:
 
 
 def _decimal(digits: str) -> str:
-    """Digits as Python writes them: no grouping, a point before the fraction."""
+    """Write digits as Python does: no grouping, a point before the fraction."""
     digits = re.sub(rf"[{_SPACE}'’_]", "", digits)
     comma, point = digits.rfind(","), digits.rfind(".")
     if comma > point and (point >= 0 or not re.fullmatch(r"[1-9]\d{0,2}(?:,\d{2,3})*,\d{3}", digits)):
@@ -165,7 +165,7 @@ _IN_WORDS = re.compile(
 
 
 def _in_words(text: str) -> float | None:
-    """A number written in words; "one" within a sentence is no number."""
+    """Return a number that is written in words; "one" within a sentence is not counted as a number."""
     for match in _IN_WORDS.finditer(text):
         words = re.findall(r"[a-z]+", match["words"].lower())
         if words == ["one"] and text[: match.start()].strip():

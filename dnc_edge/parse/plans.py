@@ -1,4 +1,4 @@
-"""A decomposer's reply to its sub-questions: what models really write, mended and counted."""
+"""Read the sub-questions of a decomposer's reply, in every form that models write them in; count the repairs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from dnc_edge.parse.text import without_repeats, without_tags, without_thinking
 _MARKUP = "*_` \t"
 _CLOSING = _MARKUP + "\"'“”’»」』)]）.!,;"
 _FENCE = re.compile(r"^\s*(?:```|~~~)\w*\s*$")
-# Patterns for what a trained student never writes are strings: they are compiled when they are first needed.
+# Patterns for what a trained student never writes are kept as strings, so that they are compiled only if needed.
 # Several sub-questions on one line: a question mark or a colon, then the next number or label.
 _INLINE = (
     r"(?i)(?:(?<=[?])[;,]?\s+|(?<=[？؟])[;,]?\s*)"
@@ -28,8 +28,8 @@ _NONE_NEEDED = (
     r"|\b(?:does\snot|doesn['’]t|do\snot|don['’]t)\s(?:need|require)\s(?:any\s|a\s)?(?:further\s)?"
     r"(?:decomposition|sub-?questions?)\b"
 )
-# How a model asks the person something; such a line is no sub-question.
-_TO_THE_PERSON = (
+# How a model addresses the user; such a line is not a sub-question.
+_TO_THE_USER = (
     "do you want, do you need, do you have, do you agree, would you like, would you prefer, did you want, "
     "did that help, are you looking, will this work, would this work, would that help, shall i, shall we, "
     "should i go, should i continue, should i answer, should i solve, should i proceed, may i help, can i "
@@ -47,7 +47,7 @@ _ANSWER_LINE = (
     r"\s*\d{0,2}\W*[:：=→]|^\W*(?:antwort|respuesta|réponse)\W*[:：]|^\W*(?:[=→⇒]|=>|->)"
 )
 _RESTATED = r"(?i)^\W*(?:main|original|given|complex|overall|the)\s+(?:question|problem)\W*[:：]"
-# What stands behind a question mark: a calculation or a remark in brackets, an answer.
+# What may follow a question mark: a calculation or remark in brackets, an answer.
 _REMARK = r"(?<=[?？؟])[\"'”’*_]{0,3}\s*(?:[*_]{0,3}[(\[（][^()\[\]（）]{0,300}[)\]）][*_.\s]*|(?:[→⇒]|[-=]>).*)$"
 _LEAK = r"(?i)[\"'”’*_]{0,3}\s*(?:[-–—→⇒=>|(\[{]|(?:answers?|ans|a)\s*[:：])"
 # "**Muffins:** How many?"
@@ -60,12 +60,12 @@ _QUOTE_PAIRS = {'"': '"', "“": "”", "«": "»", "„": "“", "「": "」", 
 
 @dataclass(frozen=True)
 class ParsedPlan:
-    """What a decomposer's reply holds.
+    """The plan in a decomposer's reply.
 
     Attributes:
-        subquestions: in order; empty where none are needed, or where no plan was found.
-        repaired: how many lines were left out or mended on the way.
-        found: False where the reply is prose that neither asks nor says that no sub-questions are needed.
+        subquestions: in order; empty if none are needed, or if no plan was found.
+        repaired: how many lines were left out or corrected.
+        found: False if the reply is prose that neither asks nor says that no sub-questions are needed.
     """
 
     subquestions: tuple[str, ...]
@@ -74,18 +74,22 @@ class ParsedPlan:
 
 
 def plan(text: str, *, cap: int | None = None) -> ParsedPlan:
-    """Sub-questions of a decomposer's reply.
+    """Read the sub-questions of a decomposer's reply.
 
-    Lines that ask something are sub-questions, whatever numbering, bullets or quotes they wear, in a list, a table or
-    JSON; where no line asks, numbered ones are (imperatives, QDMR). Where some are numbered, the others are talk.
-    Thinking, prose around the plan, answers given away, a last line cut short, exact repeats and everything past
-    `cap` are left out. "No decomposition" is an empty plan.
+    Questions are sub-questions, with any numbering, bullets or quotes, in a list, a table or JSON. If no line is a
+    question, the numbered lines are taken (imperatives, QDMR). If some questions are numbered, the others are ignored.
+    Thinking, prose around the plan, answers beside the questions, a truncated last line, exact repeats and everything
+    past `cap` are left out. "No decomposition" is an empty plan.
+
+    Args:
+        text: the reply.
+        cap: most sub-questions to return; None returns all.
     """
     reply, text = text, without_tags(without_thinking(text))
     if (parsed := structured.from_json(text)) is not None:
         return _listed(*parsed, cap)
     lines = _lines(text)
-    found = _asking(lines) or _telling(lines)
+    found = _asking(lines) or _imperatives(lines)
     says_none = [bool(re.search(_NONE_NEEDED, line.text)) for line in lines if not line.asks]
     if any(says_none) and not (lines[0].asks or any(line.marked for line in found)):
         found = []
@@ -97,7 +101,7 @@ def plan(text: str, *, cap: int | None = None) -> ParsedPlan:
 
 
 def _listed(items: list[str], around: str, cap: int | None) -> ParsedPlan:
-    """The plan of a JSON list, with the text that stands around it."""
+    """Make the plan of a JSON list and the text around it."""
     lines = [_clean(Line(markers.without_marker(item), marked=True)) for item in items]
     texts = [line.text for line in lines if line.text and not re.search(_NONE_NEEDED, line.text)]
     delivered = without_repeats(texts)[:cap]
@@ -106,7 +110,7 @@ def _listed(items: list[str], around: str, cap: int | None) -> ParsedPlan:
 
 
 def _lines(text: str) -> list[Line]:
-    """The lines of a reply that say something, without marks and markup; cells of a table are lines."""
+    """Split a reply into its lines, markers and markup removed; a cell of a table is a line."""
     raw = [part for line in text.splitlines() if not _FENCE.match(line) for part in _parts(line) if part.strip()]
     read = markers.read(raw)
     if "|" in text:
@@ -119,7 +123,7 @@ def _lines(text: str) -> list[Line]:
             heading = line
             continue
         if heading and not line.marked:
-            # "### Sub-question 1", and the sub-question below it.
+            # "### Sub-question 1", with the sub-question on the next line.
             line = replace(line, marked=True, number=heading.number)
         heading = None
         lines.append(_clean(line))
@@ -127,7 +131,7 @@ def _lines(text: str) -> list[Line]:
 
 
 def _parts(line: str) -> list[str]:
-    """A line, split where it holds several sub-questions."""
+    """Split a line that holds several sub-questions."""
     bare = line.rstrip()[:-1]
     if any(mark in bare for mark in (*QUESTION_MARKS, ":")) and len(parts := re.split(_INLINE, line)) > 1:
         return parts
@@ -151,7 +155,7 @@ def _clean(line: Line) -> Line:
         if asks := bool(end and (line.marked or re.match(_LEAK, bare[end:]))):
             bare = bare[:end]
     cleaned = _unquoted(bare)
-    # Quotes around a whole line are a mark too.
+    # Quotes around a whole line count as a marker.
     quoted = len(cleaned) < len(bare.strip(_MARKUP + ",;"))
     return replace(line, text=cleaned, asks=asks, mended=bare != text, marked=line.marked or quoted)
 
@@ -173,7 +177,7 @@ def _asks(text: str) -> bool:
 
 
 def _asking(lines: list[Line]) -> list[Line]:
-    """The lines that ask; where marked ones do, those, and the instructions numbered among them."""
+    """Return the lines that are questions; if marked ones are, only those and the instructions numbered among them."""
     if not any(line.marked and line.asks for line in lines):
         return [line for line in lines if line.asks and not _is_talk(line.text)]
     numbered = any(line.number for line in lines if line.asks)
@@ -186,7 +190,7 @@ def _asking(lines: list[Line]) -> list[Line]:
                 found.append(line)
                 last = line.number or last
         elif line.asks and following and following[0].number == 2 and not found:
-            # The prompt had written "1." already.
+            # The prompt ended with "1.", so the first line has no number.
             found.append(line)
             last = 1
         elif line.number == last + 1 and _instructs(line, following):
@@ -196,30 +200,31 @@ def _asking(lines: list[Line]) -> list[Line]:
 
 
 def _is_talk(text: str) -> bool:
-    """Whether a question is put to the person, or is the whole question again."""
+    """Whether a line addresses the user or restates the whole question."""
     start = " ".join(re.findall(r"\w+", text[:60].lower())) + " "
-    return any(start.startswith(f"{words} ") for words in _TO_THE_PERSON) or (
+    return any(start.startswith(f"{words} ") for words in _TO_THE_USER) or (
         ":" in text and bool(re.match(_RESTATED, text))
     )
 
 
 def _instructs(line: Line, following: list[Line]) -> bool:
-    """Whether a numbered line that asks nothing is a sub-question: no answer, no heading, not cut short."""
+    """Whether a numbered line without a question mark is a sub-question: not an answer, a heading or truncated."""
     whole = bool(following) or line.text.endswith((".", "。"))
     heading = bool(following) and following[0].asks and (following[0].indent > line.indent or not following[0].marked)
-    return whole and not heading and _says(line)
+    return whole and not heading and _is_instruction(line)
 
 
-def _telling(lines: list[Line]) -> list[Line]:
-    """Where nothing asks: the lines of a list, unless they work the answer out."""
+def _imperatives(lines: list[Line]) -> list[Line]:
+    """Return the marked lines of a reply without questions, except those that work out the answer."""
     return [
         replace(line, text=line.text + "?", mended=True) if re.match(_UNFINISHED, line.text) else line
         for line in lines
-        if line.marked and _says(line)
+        if line.marked and _is_instruction(line)
     ]
 
 
-def _says(line: Line) -> bool:
+def _is_instruction(line: Line) -> bool:
+    """Whether a line is text that is neither an answer, nor a calculation, nor "no decomposition"."""
     return (
         any(character.isalpha() for character in line.text)
         and not re.match(_ANSWER_LINE, line.text)

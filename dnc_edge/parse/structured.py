@@ -11,21 +11,24 @@ QUESTION_MARKS = ("?", "？", "؟")
 _FENCED = r"(?ms)^\s*(?:```|~~~)[^\n]*\n(.*?)(?:^\s*(?:```|~~~)|\Z)"
 _TRAILING_COMMA = r",(\s*[\]}])"
 _SINGLE_QUOTED = r"""(?<=[\[,{:\s])'((?:[^'\\\n]|\\.|'(?!\s*[,\]}:]))*)'(?=\s*[,\]}:])"""
-# Names of what holds the sub-questions, and of the question in each, as letters alone.
+# Keys of the list of sub-questions, and of the question in each object, letters only.
 _LISTS = "subquestions subquestion questions plan steps decomposition subproblems subtasks list".split()
 _ITEMS = "subquestion question text q content step task description query value".split()
 _QUOTED_QUESTION = r'"((?:[^"\\\n]|\\.){1,2000}[?？؟])(?:"|\s*\Z)'
 _RULER = r"^\s*\|?(?:\s*:?-{2,}:?\s*\|)*\s*:?-{2,}:?\s*\|?\s*$"
 _CELLS = r"(?<!\\)\|"
-# Deeper values are no plan.
+# Deeper nesting is not a plan.
 _DEEPEST = 6
 
 
 def from_json(text: str) -> tuple[list[str], str] | None:
-    """(sub-questions, what stands around them) of a reply that holds them as JSON; None if it does not.
+    """Read sub-questions from a reply that holds them as JSON.
 
-    A list of strings or of objects, alone or under a key; in a fence or between prose; one object a line; trailing
-    commas and single quotes are forgiven.
+    Accepts a list of strings or of objects, alone or under a key, in a fence or between prose, or one object a line;
+    trailing commas and single quotes are tolerated.
+
+    Returns:
+        the sub-questions and the text around the JSON; None if there is no such JSON.
     """
     if "[" not in text and "{" not in text:
         return None
@@ -37,14 +40,14 @@ def from_json(text: str) -> tuple[list[str], str] | None:
     rows = [_loaded(line.strip().rstrip(",")) for line in text.splitlines() if line.lstrip().startswith("{")]
     if found := [question for row in rows if (question := _question(row))]:
         return found, ""
-    # Cut short, or too broken to mend: what stands in quotes and asks.
+    # Truncated or too broken to repair: take the quoted questions.
     if re.match(r"\s*(?:```\w*\s*)?[\[{]\s*[\"'\[{]", text) and (found := re.findall(_QUOTED_QUESTION, text)):
         return found, ""
     return None
 
 
 def _blocks(text: str) -> Iterator[tuple[str, str]]:
-    """(what may be JSON, the rest of the text), the likeliest first."""
+    """Yield (a part that may be JSON, the rest of the text), the likeliest first."""
     for match in re.finditer(_FENCED, text):
         yield match.group(1), text[: match.start()] + text[match.end() :]
     for opening, closing in ("{}", "[]") if text.find("{") < text.find("[") or "[" not in text else ("[]", "{}"):
@@ -72,7 +75,7 @@ def _double_quoted(text: str) -> str:
 
 
 def _questions(value: Any, depth: int = 0) -> list[str] | None:
-    """The sub-questions that a JSON value holds; None where it holds none."""
+    """Return the sub-questions in a JSON value; None if it holds none."""
     if depth > _DEEPEST:
         return None
     if isinstance(value, list):
@@ -100,7 +103,7 @@ def _items(part: Any, depth: int) -> list[str]:
 
 
 def _question(item: Any) -> str | None:
-    """The question of one object of a list."""
+    """Return the question in one object of a list."""
     if not isinstance(item, dict):
         return None
     named = {_letters(str(key)): part for key, part in item.items()}
@@ -116,7 +119,7 @@ def _letters(name: str) -> str:
 
 
 def table_cells(lines: Sequence[str]) -> dict[int, str | None]:
-    """The sub-question of every line of a Markdown table, None for its head and ruler; by the line's index."""
+    """Return the sub-question in each line of a Markdown table by the line's index; None for its head and ruler."""
     cells: dict[int, str | None] = {}
     rows: dict[int, list[str]] = {}
     head: list[str] = []
@@ -139,7 +142,7 @@ def _ruled(lines: Sequence[str], index: int) -> bool:
 
 
 def _column(head: Sequence[str], rows: Sequence[Sequence[str]]) -> int:
-    """Where the questions stand: under that name, else where most cells ask, else where the cells are longest."""
+    """Return the column of the questions: by its name, else the one with most questions, else the longest."""
     for pattern in (r"sub-?\s?question", r"question", r"step|task|what"):
         for column, name in enumerate(head):
             if re.search(pattern, name, re.IGNORECASE) and not re.fullmatch(

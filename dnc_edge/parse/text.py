@@ -1,4 +1,4 @@
-"""What plans and answers share: text as models write it, without thinking and markup."""
+"""Clean up replies: thinking, HTML, digits of other scripts."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import unicodedata
 from collections.abc import Iterable
 
 _THINKING = re.compile(r"<(think|thinking|thought|reasoning)>.*?(?:</\1>|\Z)", re.IGNORECASE | re.DOTALL)
-# Some chat templates open the block themselves, so that a reply holds only its end.
+# Some chat templates open the block in the prompt, so a reply holds only its end.
 _THINKING_END = re.compile(r"\A.*</(?:think|thinking|thought|reasoning)>", re.IGNORECASE | re.DOTALL)
 _BREAK_TAGS = re.compile(r"<\s*(?:br|/?(?:p|li|ol|ul|div|h[1-6]|q\d*|sub-?_?questions?\d*))\s*/?\s*>", re.IGNORECASE)
 _INLINE_TAGS = re.compile(
@@ -16,12 +16,12 @@ _INLINE_TAGS = re.compile(
 
 
 def fold(text: str) -> str:
-    """Case and spacing folded: two sub-questions that fold alike are exact repeats."""
+    """Fold case and spacing; two sub-questions with the same result are exact repeats."""
     return " ".join(text.lower().split())
 
 
 def without_repeats(subquestions: Iterable[str]) -> list[str]:
-    """The delivered plan: exact repeats removed, first ones kept, in order."""
+    """Remove exact repeats; the first of each is kept, in order."""
     kept: dict[str, str] = {}
     for subquestion in subquestions:
         kept.setdefault(fold(subquestion), subquestion)
@@ -29,21 +29,21 @@ def without_repeats(subquestions: Iterable[str]) -> list[str]:
 
 
 def without_thinking(text: str) -> str:
-    """A reply without the blocks in which a model thinks; one that is never closed goes to the end."""
+    """Remove the blocks in which a model thinks; an unclosed one goes to the end."""
     if "<" not in text:
         return text
     return _THINKING_END.sub("", _THINKING.sub("", text))
 
 
 def without_tags(text: str) -> str:
-    """A reply without the HTML that models mix in; tags that break a line become line breaks."""
+    """Remove HTML tags; those that break a line become line breaks."""
     if "<" not in text:
         return text
     return _INLINE_TAGS.sub("", _BREAK_TAGS.sub("\n", text))
 
 
 def ascii_digits(text: str) -> str:
-    """Decimal digits of any script and width as 0-9."""
+    """Replace decimal digits of any script and width by 0-9."""
     if text.isascii():
         return text
     return "".join(str(unicodedata.decimal(c)) if c.isdecimal() and not c.isascii() else c for c in text)
