@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-from dnc_edge.bench.results import FractionRow, LevelRow, SystemRow, Totals
+from dnc_edge.bench.results import FractionRow, GraphRow, LevelRow, SystemRow, Totals
 from dnc_edge.errors import ExtraMissing
 from dnc_edge.tasks.stats import Estimate
 
@@ -192,3 +192,23 @@ def shares(rows: Sequence[FractionRow]) -> Picture:
         axes.legend()
 
     return Picture("accuracy-by-share", "Accuracy against the share of the training data, with 95 % intervals", draw)
+
+
+def seconds_by_strategy(rows: Sequence[GraphRow]) -> Picture:
+    """Seconds of each strategy, the tasks side by side."""
+    tasks = list(dict.fromkeys(row.task for row in rows))
+    strategies = list(dict.fromkeys(row.strategy for row in rows))
+
+    def draw(axes: Any) -> None:
+        width = 0.8 / len(strategies)
+        for number, (colour, strategy) in enumerate(zip(COLOURS, strategies, strict=False)):
+            chosen = [row for row in rows if row.strategy == strategy]
+            places = [tasks.index(row.task) + (number - (len(strategies) - 1) / 2) * width for row in chosen]
+            axes.bar(places, [row.seconds.value for row in chosen], width * 0.9, color=colour, label=strategy)
+            _estimates(axes, places, [row.seconds for row in chosen], fmt="none", ecolor="grey")
+        axes.set_xticks(range(len(tasks)), tasks)
+        axes.set(ylabel="seconds a question")
+        axes.grid(axis="y", alpha=0.25)
+        axes.legend(ncols=len(strategies))
+
+    return Picture("seconds-by-strategy", "Seconds of each strategy on each task, with 95 % intervals", draw)

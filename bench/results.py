@@ -332,7 +332,44 @@ class Comparison(_Json):
     second: Side
 
 
-Result = QuantResult | TradeoffResult | FractionsResult | Comparison
+@dataclass(frozen=True, kw_only=True)
+class GraphRow(_Json):
+    """One strategy on the gold plans of one task; figures are for each question.
+
+    Attributes:
+        width: sub-questions for each round of the plan; wide: the share of plans that `auto` solves side by side.
+        seconds: from the question to the answer.
+        over_static, over_dynamic: the speed-up, which is their seconds over these.
+        slower: share of questions that take over 2 % longer than with `static`.
+        requests: to the solver.
+    """
+
+    task: str
+    strategy: str
+    n: int
+    width: Estimate
+    wide: float
+    seconds: Estimate
+    over_static: Estimate
+    over_dynamic: Estimate
+    slower: float
+    requests: float
+    input_tokens: float
+    output_tokens: float
+    usd_per_1000: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class GraphResult(_Json):
+    """Strategies on gold plans, with a solver that takes a fixed time for a request and for each token."""
+
+    kind: Literal["graph"] = "graph"
+    rows: Sequence[GraphRow]
+    settings: Mapping[str, Any]
+    machine: Mapping[str, Any]
+
+
+Result = QuantResult | TradeoffResult | FractionsResult | Comparison | GraphResult
 
 
 def read_result(values: Mapping[str, Any]) -> Result:
@@ -343,6 +380,7 @@ def read_result(values: Mapping[str, Any]) -> Result:
     """
     kinds: dict[str, type[Result]] = {
         "quant": QuantResult, "tradeoff": TradeoffResult, "fractions": FractionsResult, "comparison": Comparison,
+        "graph": GraphResult,
     }  # fmt: skip
     kind = kinds.get(str(values.get("kind")))
     if kind is None:

@@ -226,6 +226,35 @@ def tradeoff(
     _show(result, out, json)
 
 
+def graph(
+    out: Folder,
+    task: Annotated[
+        list[str] | None,
+        typer.Option("--task", help="With gold plans; may be repeated [fanoutqa, strategyqa, musique]."),
+    ] = None,
+    limit: Limit = None,
+    subanswer: Annotated[int, typer.Option(help="Tokens of the answer to a sub-question.", min=1)] = 32,
+    jobs: Jobs = 8,
+    json: options.Json = False,
+) -> None:
+    """What solving sub-questions side by side gains in time, and costs, against `static` and `dynamic`.
+
+    Gold plans are solved by a server on loopback that takes 400 ms for a request and 15 ms for each token.
+
+    Examples:
+
+      DNC_EDGE_DATA=data dnc-edge bench graph -o graph
+    """
+    options.require("matplotlib", "jinja2", extra="bench")
+    from dnc_edge.bench import graph as bench
+    from dnc_edge.bench.folder import write
+
+    tasks = [_task(name, limit, None, None) for name in task or ("fanoutqa", "strategyqa", "musique")]
+    result = bench.graph(tasks, pace=bench.Pace(subanswer=subanswer), jobs=jobs, say=output.note)
+    write(out / "graph.json", result.to_dict())
+    _show(result, out, json)
+
+
 def _show(result: Result, out: Path | None, json: bool) -> None:
     """Write a result's report, if there is a folder for it, and print the result."""
     from dnc_edge.bench.report import report, section, table_text

@@ -10,7 +10,9 @@ from functools import cached_property
 from dnc_edge import prompts
 from dnc_edge.types import Question
 
-_ASKS_HOW_MANY = re.compile(r"\bhow (?:many|much)\b", re.IGNORECASE)
+_HOW_MANY = re.compile(r"\bhow (?:many|much)\b", re.IGNORECASE)
+# What is told before it is asked: "Tom has 3 boxes. How ...".
+_TOLD = re.compile(r"[.!?][\"'”’)]*\s+\S")
 
 
 @dataclass(frozen=True)
@@ -75,8 +77,9 @@ def says_its_order(question: Question, subquestion: str) -> bool:
 
 
 def _names_quantities(question: Question, plan: Sequence[str]) -> bool:
+    """Whether a plan without references is that of a problem, told in sentences or asked for how many."""
     return (
-        any(map(_ASKS_HOW_MANY.search, plan))
+        prompts.kind_of(question.text, question.context) == "problem"
         and not any(map(prompts.references, plan))
-        and prompts.kind_of(question.text, question.context) == "problem"
+        and bool(_TOLD.search(question.text) or any(map(_HOW_MANY.search, plan)))
     )

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dnc_edge.tasks import files
-from dnc_edge.tasks.problem import Problem, plain
+from dnc_edge.tasks.problem import Problem, short_scores
+
+scores = short_scores
 
 
 def load() -> list[Problem]:
@@ -22,13 +24,3 @@ def load() -> list[Problem]:
         )
         for number, row in enumerate(rows, start=1)
     ]
-
-
-def scores(answer: str | None, problem: Problem) -> dict[str, float]:
-    """Exact match, and whether the answer contains a gold one, after normalisation."""
-    given = plain(answer or "")
-    accepted = [plain(gold) for gold in (problem.answer, *problem.also)]
-    return {
-        "accuracy": float(given in accepted),
-        "containment": float(any(f" {gold} " in f" {given} " for gold in accepted)),
-    }

@@ -54,3 +54,13 @@ def plain(text: str) -> str:
     """Lower case, no articles, no punctuation, single spaces: the form in which short answers are compared."""
     words = re.sub(r"[^\w\s]", "", text.lower()).split()
     return " ".join(word for word in words if word not in ("a", "an", "the"))
+
+
+def short_scores(answer: str | None, problem: Problem) -> dict[str, float]:
+    """Exact match, and whether the answer contains a gold one, after normalisation."""
+    given = plain(answer or "")
+    accepted = [plain(gold) for gold in (problem.answer, *problem.also)]
+    return {
+        "accuracy": float(given in accepted),
+        "containment": float(any(f" {gold} " in f" {given} " for gold in accepted)),
+    }

@@ -104,3 +104,19 @@ def paired(first: Sequence[float], second: Sequence[float], *, resamples: int = 
     if len(first) != len(second):
         raise ValueError(f"{len(first)} and {len(second)} scores cannot be paired")
     return bootstrap([a - b for a, b in zip(first, second, strict=True)], resamples=resamples, seed=seed)
+
+
+def ratio(first: Sequence[float], second: Sequence[float], *, resamples: int = 2000, seed: int = 0) -> Estimate:
+    """Return the ratio of two means, first / second, with its bootstrap interval over the questions that both share.
+
+    Raises:
+        ValueError: the two differ in length.
+    """
+    if len(first) != len(second):
+        raise ValueError(f"{len(first)} and {len(second)} values cannot be paired")
+    above, below = np.asarray(first, float), np.asarray(second, float)
+    rng = np.random.default_rng(seed)
+    drawn = (rng.integers(0, above.size, above.size) for _ in range(resamples))
+    ratios = [above[rows].sum() / below[rows].sum() for rows in drawn]
+    low, high = np.quantile(ratios, [0.025, 0.975])
+    return Estimate(float(above.sum() / below.sum()), float(low), float(high), int(above.size))
