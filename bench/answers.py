@@ -70,6 +70,21 @@ def answered(path: Path, task: Task, price: Price | None = None, *, planned: boo
     return found
 
 
+def planned(path: Path, task: Task) -> dict[str, Plan]:
+    """The plans of a file of records, by the id of the task's problem.
+
+    Raises:
+        InputError: a line is no record.
+    """
+    wanted = {letters(problem.question): problem.id for problem in task.problems}
+    found: dict[str, Plan] = {}
+    for where, line in files.lines(path):
+        record = Record.from_json(line, where=where)
+        if (id := wanted.get(letters(record.question))) and (plan := _plan(record)):
+            found[id] = plan
+    return found
+
+
 def _dollars(record: Record, price: Price | None, where: str) -> float:
     if price is not None:
         solve = record.usage.get("solve")

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-from dnc_edge.bench.results import FractionRow, GraphRow, LevelRow, SystemRow, Totals
+from dnc_edge.bench.results import FractionRow, GraphRow, LevelRow, RouteResult, SystemRow, Totals
 from dnc_edge.errors import ExtraMissing
 from dnc_edge.tasks.stats import Estimate
 
@@ -212,3 +212,26 @@ def seconds_by_strategy(rows: Sequence[GraphRow]) -> Picture:
         axes.legend(ncols=len(strategies))
 
     return Picture("seconds-by-strategy", "Seconds of each strategy on each task, with 95 % intervals", draw)
+
+
+def routes(result: RouteResult) -> Picture:
+    """Accuracy against dollars: the route at every threshold, beside the oracle, chance, and always one solver."""
+
+    def draw(axes: Any) -> None:
+        ends = (result.cheap, result.strong)
+        axes.plot(
+            [p.usd_per_1000 for p in ends], [p.accuracy.value for p in ends], "--", color="grey", label="by chance"
+        )
+        for colour, label, line in ((COLOURS[2], "oracle", result.oracle_line), (COLOURS[0], "route", result.line)):
+            axes.plot([p.usd_per_1000 for p in line], [p.accuracy.value for p in line], color=colour, label=label)
+        for colour, label, point in (
+            (COLOURS[5], "always cheap", result.cheap),
+            (COLOURS[3], "always strong", result.strong),
+            (COLOURS[1], "at the threshold", result.chosen),
+        ):
+            _estimates(axes, [point.usd_per_1000], [point.accuracy], fmt="o", color=colour, label=label)
+        axes.set(xlabel="$ per 1,000 questions", ylabel="accuracy")
+        axes.grid(alpha=0.25)
+        axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3)
+
+    return Picture("accuracy-by-dollars", "Accuracy against dollars for a route between two solvers", draw)

@@ -14,12 +14,21 @@ from dnc_edge.bench.pictures import (
     latencies,
     memory,
     quality_by_size,
+    routes,
     seconds_by_strategy,
     shares,
     stage_costs,
 )
 from dnc_edge.bench.quant import recommended
-from dnc_edge.bench.results import Comparison, FractionsResult, GraphResult, QuantResult, Result, TradeoffResult
+from dnc_edge.bench.results import (
+    Comparison,
+    FractionsResult,
+    GraphResult,
+    QuantResult,
+    Result,
+    RouteResult,
+    TradeoffResult,
+)
 from dnc_edge.errors import ExtraMissing
 from dnc_edge.tasks.stats import Estimate, RetainedGain
 
@@ -101,6 +110,8 @@ def section(result: Result) -> Section:
             return compare.section(result)
         case GraphResult():
             return graph_section(result)
+        case RouteResult():
+            return route_section(result)
 
 
 def markdown(sections: Sequence[Section]) -> str:
@@ -313,5 +324,38 @@ def graph_section(result: GraphResult) -> Section:
         notes=[
             "Intervals are of 95 %. Gold plans, and a solver on loopback that takes a fixed time for each request and "
             "each token: nothing is said of accuracy.",
+        ],
+    )
+
+
+def route_section(result: RouteResult) -> Section:
+    """A route between two solvers: what it costs and gets right, beside always one of them, and an oracle."""
+    points = {
+        "always cheap": result.cheap, "always strong": result.strong, "route": result.chosen, "oracle": result.oracle,
+    }  # fmt: skip
+    lines = [
+        Line(
+            [Cell(label), quantity(point.strong, ".1%"), estimate(point.accuracy), dollars(point.usd_per_1000)],
+            marked=label == "route",
+        )
+        for label, point in points.items()
+    ]
+    saved, chance, difference = (
+        f"{one.value:+.1%} [{one.low:+.1%}, {one.high:+.1%}]"
+        for one in (result.saved, result.over_chance, result.difference)
+    )
+    summary = f"The route saves {saved} of the strong solver's dollars at {difference} of its accuracy"
+    told = result.over_chance.low > 0
+    verdict = "it tells questions apart" if told else "that it chooses better than chance cannot be told"
+    return Section(
+        title=f"A route between two solvers on {result.task}",
+        summary=f"{summary}; against chance at the same cost: {chance}: {verdict}.",
+        tables=[Table(["choice", "to the strong one", "accuracy", "$ per 1,000"], lines)],
+        pictures=[routes(result)],
+        facts={"machine": result.machine, "settings": result.settings, "route": result.route},
+        notes=[
+            f"Fitted on {result.fitted:,} questions, tested on {result.n:,} others. Of all thresholds with which the "
+            "first are answered as accurately as by the strong solver, the cheapest is taken. Intervals are of 95 %."
+            + ("" if result.auroc is None else f" AUROC {result.auroc:.3f}."),
         ],
     )

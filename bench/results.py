@@ -369,7 +369,51 @@ class GraphResult(_Json):
     machine: Mapping[str, Any]
 
 
-Result = QuantResult | TradeoffResult | FractionsResult | Comparison | GraphResult
+@dataclass(frozen=True)
+class RoutePoint:
+    """One way to choose between two solvers: the share of questions for the strong one, and what comes of it."""
+
+    strong: float
+    accuracy: Estimate
+    usd_per_1000: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class RouteResult(_Json):
+    """A route between two solvers, fitted on some questions and tested on `n` others.
+
+    Attributes:
+        fitted: questions that the route was fitted on.
+        route: threshold and weights, as `solvers.routing.Route` reads them.
+        cheap, strong, oracle: always the one, always the other, and the strong one only if it alone is right.
+        chosen: what the route comes to.
+        difference: its accuracy less that of always asking the strong solver.
+        saved: the share of that one's dollars that it saves.
+        over_chance: its accuracy less that of choosing by chance at the same cost.
+        auroc: of the chance that the cheap solver is enough; None if it always or never is.
+        line, oracle_line: the route at every threshold, and the oracle at every cost.
+    """
+
+    kind: Literal["route"] = "route"
+    task: str
+    fitted: int
+    n: int
+    route: Mapping[str, Any]
+    cheap: RoutePoint
+    strong: RoutePoint
+    oracle: RoutePoint
+    chosen: RoutePoint
+    difference: Estimate
+    saved: Estimate
+    over_chance: Estimate
+    auroc: float | None
+    line: Sequence[RoutePoint]
+    oracle_line: Sequence[RoutePoint]
+    settings: Mapping[str, Any]
+    machine: Mapping[str, Any]
+
+
+Result = QuantResult | TradeoffResult | FractionsResult | Comparison | GraphResult | RouteResult
 
 
 def read_result(values: Mapping[str, Any]) -> Result:
@@ -380,7 +424,7 @@ def read_result(values: Mapping[str, Any]) -> Result:
     """
     kinds: dict[str, type[Result]] = {
         "quant": QuantResult, "tradeoff": TradeoffResult, "fractions": FractionsResult, "comparison": Comparison,
-        "graph": GraphResult,
+        "graph": GraphResult, "route": RouteResult,
     }  # fmt: skip
     kind = kinds.get(str(values.get("kind")))
     if kind is None:

@@ -10,7 +10,7 @@ import typer
 
 from dnc_edge import output
 from dnc_edge.cli import options
-from dnc_edge.cli.bench_reports import compare, graph, quant, replay, tradeoff
+from dnc_edge.cli.bench_reports import compare, graph, quant, replay, route, tradeoff
 from dnc_edge.cli.terminal import TerminalProgress
 from dnc_edge.typed_json import plain
 
@@ -231,5 +231,5 @@ def batch(
     output.print_json(plain(result), indent=2)
 
 
-for command in (quant, replay, compare, tradeoff, graph):
+for command in (quant, replay, compare, tradeoff, graph, route):
     app.command()(command)

@@ -255,6 +255,68 @@ def graph(
     _show(result, out, json)
 
 
+def route(
+    cheap: Annotated[Path, typer.Argument(help="Answers of the cheap solver: records, or GSM8K-AI-SubQ's recordings.")],
+    strong: Annotated[Path, typer.Argument(help="Answers of the strong solver to the same questions.")],
+    out: Folder,
+    task: TaskName = "gsm8k",
+    plans: Annotated[
+        Path | None, typer.Option(help="Records with the plans, if the cheap answers have none: batch --plan-only.")
+    ] = None,
+    cheap_price: Annotated[
+        tuple[float, float] | None,
+        typer.Option(metavar="IN OUT", help="Dollars per million tokens; recordings need it."),
+    ] = None,
+    strong_price: Annotated[
+        tuple[float, float] | None, typer.Option(metavar="IN OUT", help="The same of the other.")
+    ] = None,
+    paid_plans: Annotated[
+        list[str] | None, typer.Option(help="cheap or strong: that recording's plans were bought from its solver, too.")
+    ] = None,
+    write: Annotated[bool, typer.Option("--write", help="Keep the route for --route auto.")] = False,
+    json: options.Json = False,
+) -> None:
+    """Which questions need the strong solver: accuracy against dollars of a route between two.
+
+    Half of the questions fit the route, the other half test it.
+
+    Examples:
+
+      dnc-edge bench route cheap.jsonl strong.jsonl -o route --task questions.jsonl --write
+    """
+    options.require("scipy", "matplotlib", "jinja2", extra="bench")
+    from dnc_edge import files
+    from dnc_edge.bench import route as bench
+    from dnc_edge.bench.answers import answered, planned
+    from dnc_edge.bench.folder import write as write_json
+    from dnc_edge.config import route_path
+
+    for side in paid_plans or ():
+        if side not in ("cheap", "strong"):
+            raise UsageError(f"--paid-plans: {side!r} is no side", hint="choose from: cheap, strong")
+    chosen = _task(task, None, None, None)
+    bought = set(paid_plans or ())
+    result = bench.route(
+        chosen,
+        answered(cheap, chosen, cheap_price, planned="cheap" in bought),
+        answered(strong, chosen, strong_price, planned="strong" in bought),
+        planned(plans, chosen) if plans else None,
+        settings={
+            "cheap": cheap.name,
+            "strong": strong.name,
+            "plans": plans.name if plans else None,
+            "paid_plans": sorted(bought),
+            "cheap_price": cheap_price,
+            "strong_price": strong_price,
+        },
+    )
+    write_json(out / "route.json", result.to_dict())
+    if write:
+        files.write_json(route_path(), result.route)
+        output.note(f"wrote {route_path()}")
+    _show(result, out, json)
+
+
 def _show(result: Result, out: Path | None, json: bool) -> None:
     """Write a result's report, if there is a folder for it, and print the result."""
     from dnc_edge.bench.report import report, section, table_text

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
+from dnc_edge.errors import ExtraMissing
 from dnc_edge.types import Estimate as Estimate
 
 
@@ -115,8 +117,46 @@ def ratio(first: Sequence[float], second: Sequence[float], *, resamples: int = 2
     if len(first) != len(second):
         raise ValueError(f"{len(first)} and {len(second)} values cannot be paired")
     above, below = np.asarray(first, float), np.asarray(second, float)
+    return resampled(lambda rows: above[rows].sum() / below[rows].sum(), above.size, resamples=resamples, seed=seed)
+
+
+def resampled(statistic: Callable[[Any], float], n: int, *, resamples: int = 2000, seed: int = 0) -> Estimate:
+    """Return a statistic of `n` questions with its 95 % percentile bootstrap interval.
+
+    Args:
+        statistic: its value for an array of question indices, in which some may occur several times.
+        n: questions, at least 1.
+    """
     rng = np.random.default_rng(seed)
-    drawn = (rng.integers(0, above.size, above.size) for _ in range(resamples))
-    ratios = [above[rows].sum() / below[rows].sum() for rows in drawn]
-    low, high = np.quantile(ratios, [0.025, 0.975])
-    return Estimate(float(above.sum() / below.sum()), float(low), float(high), int(above.size))
+    values = [statistic(rng.integers(0, n, n)) for _ in range(resamples)]
+    low, high = np.quantile(values, [0.025, 0.975])
+    return Estimate(float(statistic(np.arange(n))), float(low), float(high), n)
+
+
+def logistic(inputs: Any, targets: Any, *, weights: Any = None, ridge: float = 1.0) -> list[float]:
+    """Fit a logistic regression.
+
+    Args:
+        inputs: features, (rows, features). targets: true or false for each row, (rows,).
+        weights: how much each row counts, (rows,); None counts all alike.
+        ridge: keeps the weights of features that say little near 0.
+
+    Returns:
+        a weight for each feature, and the bias.
+
+    Raises:
+        ExtraMissing: the extra `eval` is not installed.
+    """
+    try:
+        from scipy.optimize import minimize
+    except ImportError as error:
+        raise ExtraMissing("scipy", "eval") from error
+    rows = np.column_stack([np.asarray(inputs, float), np.ones(len(inputs))])
+    wanted = np.asarray(targets, float)
+    counts = np.ones(len(rows)) if weights is None else np.asarray(weights, float)
+
+    def loss(beta: Any) -> float:
+        z = rows @ beta
+        return float((counts * (np.logaddexp(0, z) - wanted * z)).sum() + ridge * (beta[:-1] ** 2).sum())
+
+    return [float(value) for value in minimize(loss, np.zeros(rows.shape[1]), method="L-BFGS-B").x]
