@@ -24,6 +24,7 @@ from dnc_edge.bench.results import (
     Comparison,
     FractionsResult,
     GraphResult,
+    PassagesResult,
     QuantResult,
     Result,
     RouteResult,
@@ -112,6 +113,8 @@ def section(result: Result) -> Section:
             return graph_section(result)
         case RouteResult():
             return route_section(result)
+        case PassagesResult():
+            return passages_section(result)
 
 
 def markdown(sections: Sequence[Section]) -> str:
@@ -357,5 +360,46 @@ def route_section(result: RouteResult) -> Section:
             f"Fitted on {result.fitted:,} questions, tested on {result.n:,} others. Of all thresholds with which the "
             "first are answered as accurately as by the strong solver, the cheapest is taken. Intervals are of 95 %."
             + ("" if result.auroc is None else f" AUROC {result.auroc:.3f}."),
+        ],
+    )
+
+
+def passages_section(result: PassagesResult) -> Section:
+    """Questions over passages: what a provider's cache saves, with those of one passage together or not."""
+    lines = [
+        Line(
+            [
+                Cell(row.cache), quantity(row.minimum), quantity(row.jobs), Cell(row.order), quantity(row.reach, ".1%"),
+                quantity(row.cached, ".1%"), dollars(row.usd_per_1000), quantity(row.saved, ".1%"),
+            ],
+            marked=row.order == "together",
+        )
+        for row in result.rows
+    ]  # fmt: skip
+    columns = [
+        "cache",
+        "minimum tokens",
+        "at a time",
+        "order",
+        "prompts that reach it",
+        "cached",
+        "$ per 1,000",
+        "saved",
+    ]
+    reach = [
+        Line([Cell(name), *(quantity(share, ".1%") for share in shares.values())])
+        for name, shares in result.reach.items()
+    ]
+    first = result.rows[0]
+    minimums = [f"reach {minimum} tokens" for minimum in next(iter(result.reach.values()))]
+    best = max(result.rows, key=lambda row: row.saved)
+    return Section(
+        title=f"Passages of {result.task}: {first.n:,} questions about {first.passages:,} passages",
+        summary=f"At most {best.saved:.1%} of the dollars are saved ({best.cache}, {best.order}).",
+        tables=[Table(columns, lines), Table(["prompts of", *minimums], reach)],
+        pictures=[],
+        facts={"machine": result.machine, "settings": result.settings},
+        notes=[
+            "Counts and bills of a server on loopback that keeps beginnings of prompts by the rules of the provider."
         ],
     )

@@ -413,7 +413,71 @@ class RouteResult(_Json):
     machine: Mapping[str, Any]
 
 
-Result = QuantResult | TradeoffResult | FractionsResult | Comparison | GraphResult | RouteResult
+@dataclass(frozen=True, kw_only=True)
+class PassagesRow(_Json):
+    """Questions over passages, sent in one order to a provider whose cache has these rules.
+
+    Attributes:
+        cache: the provider's rules by name; minimum: tokens that a shared beginning needs.
+        jobs: requests at a time.
+        order: "as given" (drawn at random) or "together".
+        reach: the share of prompts whose instruction and passage reach the minimum.
+        cached: the share of input tokens that were billed as cached.
+        usd_per_1000: dollars per 1,000 questions; saved: the share of the dollars without a cache that it saves.
+    """
+
+    cache: str
+    minimum: int
+    jobs: int
+    order: str
+    n: int
+    passages: int
+    reach: float
+    cached: float
+    usd_per_1000: float
+    saved: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class PassagesResult(_Json):
+    """What a provider's cache saves on questions over passages; `reach` of other tasks, by name and minimum."""
+
+    kind: Literal["passages"] = "passages"
+    task: str
+    rows: Sequence[PassagesRow]
+    reach: Mapping[str, Mapping[str, float]]
+    settings: Mapping[str, Any]
+    machine: Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class LocalStepsRow(_Json):
+    """Sub-questions of one task's gold plans.
+
+    Attributes:
+        worked_out: the share that the calculator answers; right: the share that it answers as gold does.
+        wrong: how many it answers otherwise.
+        tokens_saved: the share of the solver's tokens, if each sub-question is asked by itself.
+    """
+
+    task: str
+    steps: int
+    worked_out: float
+    right: Estimate
+    wrong: int
+    tokens_saved: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class LocalStepsResult(_Json):
+    """How many gold steps are worked out here."""
+
+    kind: Literal["local-steps"] = "local-steps"
+    rows: Sequence[LocalStepsRow]
+    machine: Mapping[str, Any]
+
+
+Result = QuantResult | TradeoffResult | FractionsResult | Comparison | GraphResult | RouteResult | PassagesResult
 
 
 def read_result(values: Mapping[str, Any]) -> Result:
@@ -425,6 +489,7 @@ def read_result(values: Mapping[str, Any]) -> Result:
     kinds: dict[str, type[Result]] = {
         "quant": QuantResult, "tradeoff": TradeoffResult, "fractions": FractionsResult, "comparison": Comparison,
         "graph": GraphResult, "route": RouteResult,
+        "passages": PassagesResult,
     }  # fmt: skip
     kind = kinds.get(str(values.get("kind")))
     if kind is None:

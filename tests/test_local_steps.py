@@ -17,6 +17,8 @@ from dnc_edge.strategies.local_steps import work_out
         ("How much is #1 times 2.5?", ("4 * 15 = 60 rolls",), "60 * 2.5 = 150"),
         ("What is #1 plus #2 plus 3?", ("$4", "$5"), "4 + 5 + 3 = $12"),
         ("Calculate 1,200 divided by 4.", (), "1200 / 4 = 300"),
+        ("What is (#1 + 12) * 3?", ("4 hens",), "(4 + 12) * 3 = 48"),
+        ("What is 20/100*(#1 - 5)?", ("$45",), "20/100*(45 - 5) = 8"),
         ("What is the sum of #1, #2 and #3?", ("3 hens", "4 hens", "5"), "3 + 4 + 5 = 12"),
         ("What is the difference between #1 and #2?", ("20 km", "25 km"), "25 - 20 = 5"),
         ("What is the average of #1 and #2?", ("10", "20"), "(10 + 20) / 2 = 15"),
@@ -57,6 +59,9 @@ def test_arithmetic_over_what_is_known_is_worked_out(
         ("Is #1 older than #2?", ("1900", "1920")),
         ("Which is larger, #1 or #2?", ("7", "7")),
         ("What is #1 and #2?", ("1", "2")),
+        ("What is (#1 + 2?", ("1",)),
+        ("What is 5 (3)?", ()),
+        ("What is 2 - + * 3?", ()),
         ("What is #1 minus #2?", ("The mayor", "4")),
     ],
 )  # fmt: skip

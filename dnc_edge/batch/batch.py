@@ -9,6 +9,7 @@ from pathlib import Path
 from dnc_edge import files
 from dnc_edge.batch import outputs
 from dnc_edge.batch.ledger import Ledger
+from dnc_edge.batch.passages import leaders_first
 from dnc_edge.batch.records import records
 from dnc_edge.edge import Edge
 from dnc_edge.errors import DncError, InputError, RecordsFailed, UsageError
@@ -69,7 +70,8 @@ def batch(
         failure: BaseException | None = None
         pipeline = edge.pipeline(solve=solve)
         progress.run(status)
-        todo = _todo(ledger, pipeline, status, retry_failed=retry_failed)
+        # A provider has a passage in its cache once a request with it is answered.
+        todo = leaders_first(_todo(ledger, pipeline, status, retry_failed=retry_failed), ahead=jobs)
         try:
             for record in records(todo, pipeline, jobs=jobs):
                 if journal:

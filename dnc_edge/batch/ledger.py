@@ -37,6 +37,7 @@ class Ledger:
         self.total = 0
         # Rows that hold a question that was there already: they share its record.
         self.repeated = 0
+        self._passages = False
 
     def ask(self, questions: Iterable[Question]) -> None:
         """Enter all questions.
@@ -52,6 +53,7 @@ class Ledger:
                 values = (id, question.text, question.context)
                 self._database.execute("INSERT INTO asked (id, text, context) VALUES (?, ?, ?)", values)
                 self.total += 1
+                self._passages = self._passages or question.context is not None
             elif row == (question.text, question.context):
                 self.repeated += 1
             else:
@@ -91,9 +93,13 @@ class Ledger:
         return Done(row[0], row[1], bool(row[2])) if row else None
 
     def questions(self) -> Iterator[Question]:
-        """Every question, in input order, its id made out."""
+        """Every question, its id made out, in input order; those of one passage stand where its first one does."""
         cursor = self._database.cursor()
-        for id, text, context in cursor.execute("SELECT id, text, context FROM asked ORDER BY position"):
+        query = "SELECT id, text, context FROM asked ORDER BY position"
+        if self._passages:
+            first = "MIN(position) OVER (PARTITION BY COALESCE(context, position))"
+            query = f"SELECT id, text, context FROM (SELECT *, {first} AS first FROM asked) ORDER BY first, position"
+        for id, text, context in cursor.execute(query):
             yield Question(text, context, id)
 
     def places(self, *, in_input_order: bool) -> Iterator[tuple[int, bool]]:

@@ -46,6 +46,7 @@ def batch(
         list[str] | None, typer.Option("--solver-option", help="key=value into each request to the solver.")
     ] = None,
     price: options.Price = None,
+    cached_price: options.CachedPrice = None,
     local_price: options.LocalPrice = None,
     runner: Annotated[
         str, typer.Option(help="local, or ray: actors on a Ray cluster; OUT is then a folder.")
@@ -77,7 +78,7 @@ def batch(
         check_paths(source, target)
     if target is None:
         output.require_stdout()
-    prices = options.prices(price, local_price)
+    prices = options.prices(price, local_price, cached_price)
     progress = RecordLines() if out == "-" else TerminalProgress()
     columns = inputs.column_map(column or [])
     questions = inputs.read(source, form=form, columns=columns, skip_bad=skip_bad, progress=progress)

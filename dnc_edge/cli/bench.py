@@ -10,7 +10,7 @@ import typer
 
 from dnc_edge import output
 from dnc_edge.cli import options
-from dnc_edge.cli.bench_reports import compare, graph, quant, replay, route, tradeoff
+from dnc_edge.cli.bench_reports import compare, graph, passages, quant, replay, route, tradeoff
 from dnc_edge.cli.terminal import TerminalProgress
 from dnc_edge.typed_json import plain
 
@@ -231,5 +231,15 @@ def batch(
     output.print_json(plain(result), indent=2)
 
 
-for command in (quant, replay, compare, tradeoff, graph, route):
+@app.command("local-steps")
+def local_steps(out: Out = None) -> None:
+    """Count the sub-questions of gold plans that are worked out here in place of being sent to a solver."""
+    from dnc_edge.bench.local_steps import local_steps as measure
+
+    result = measure().to_dict()
+    _keep(result, out)
+    output.print_json(result, indent=2)
+
+
+for command in (quant, replay, compare, tradeoff, graph, route, passages):
     app.command()(command)

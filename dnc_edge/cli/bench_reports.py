@@ -232,9 +232,9 @@ def graph(
         list[str] | None,
         typer.Option("--task", help="With gold plans; may be repeated [fanoutqa, strategyqa, musique]."),
     ] = None,
-    limit: Limit = None,
+    limit: options.Limit = None,
     subanswer: Annotated[int, typer.Option(help="Tokens of the answer to a sub-question.", min=1)] = 32,
-    jobs: Jobs = 8,
+    jobs: options.Jobs = 8,
     json: options.Json = False,
 ) -> None:
     """What solving sub-questions side by side gains in time, and costs, against `static` and `dynamic`.
@@ -314,6 +314,27 @@ def route(
     if write:
         files.write_json(route_path(), result.route)
         output.note(f"wrote {route_path()}")
+    _show(result, out, json)
+
+
+def passages(
+    out: Folder,
+    task: TaskName = "drop",
+    limit: options.Limit = None,
+    json: options.Json = False,
+) -> None:
+    """What a provider's cache of prompts saves on questions over passages, sent as given and together.
+
+    Examples:
+
+      DNC_EDGE_DATA=data dnc-edge bench passages -o passages
+    """
+    options.require("scipy", "jinja2", extra="bench")
+    from dnc_edge.bench import passages as bench
+    from dnc_edge.bench.folder import write
+
+    result = bench.passages(_task(task, limit, None, None), say=output.note)
+    write(out / "passages.json", result.to_dict())
     _show(result, out, json)
 
 

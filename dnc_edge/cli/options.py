@@ -35,6 +35,10 @@ Price = Annotated[
     tuple[float, float] | None,
     typer.Option("--price", metavar="IN OUT", help="Dollars per million input and output tokens; `paper`: see docs."),
 ]
+CachedPrice = Annotated[
+    float | None,
+    typer.Option("--cached-price", help="Dollars per million input tokens from the provider's cache, beside --price."),
+]
 LocalPrice = Annotated[
     str | None,
     typer.Option("--local-price", metavar="DOLLARS", help="Dollars per second of local work [default: 0], or `paper`."),
@@ -104,21 +108,26 @@ def _parameter(setting: Field[Any], *, repeated: bool = False) -> inspect.Parame
     )
 
 
-def prices(price: tuple[float, float] | None, local_price: str | None) -> Any:
-    """`Prices` of the two price options.
+def prices(price: tuple[float, float] | None, local_price: str | None, cached_price: float | None = None) -> Any:
+    """`Prices` of the price options.
 
     Raises:
-        UsageError: the local price is neither a number nor `paper`, or a price is negative or not finite.
+        UsageError: the local price is neither a number nor `paper`, a price is negative or not finite, or one of cached
+            tokens is given alone.
     """
     from dnc_edge.remote.pricing import Prices
 
-    if local_price in (None, "paper"):
-        return Prices(price, "paper" if local_price else 0.0)
-    try:
-        seconds = float(local_price)
-    except ValueError:
-        raise UsageError(f"--local-price: {local_price!r} is neither a number nor paper") from None
-    return Prices(price, seconds)
+    if cached_price is not None and price is None:
+        raise UsageError(
+            "--cached-price needs --price", hint="without one, the price table knows what cached tokens cost"
+        )
+    local: Any = "paper" if local_price == "paper" else 0.0
+    if local_price not in (None, "paper"):
+        try:
+            local = float(local_price)
+        except ValueError:
+            raise UsageError(f"--local-price: {local_price!r} is neither a number nor paper") from None
+    return Prices(price, local, cached_price)
 
 
 def solver_options(options: Sequence[str] | None) -> dict[str, Any]:

@@ -20,6 +20,7 @@ def solve(
     settings: options.Given,
     solver_option: options.SolverOption = None,
     price: options.Price = None,
+    cached_price: options.CachedPrice = None,
     local_price: options.LocalPrice = None,
     edit: options.Edit = False,
     json: options.Json = False,
@@ -45,7 +46,7 @@ def solve(
     with Edge(
         progress=TerminalProgress(),
         log=Log(),
-        prices=options.prices(price, local_price),
+        prices=options.prices(price, local_price, cached_price),
         solver_options=options.solver_options(solver_option),
         **settings,
     ) as edge:

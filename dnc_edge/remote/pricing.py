@@ -20,6 +20,8 @@ class Prices:
 
     Attributes:
         remote: dollars per million input and output tokens, in place of the table's.
+        cached: dollars per million input tokens that the provider had in its cache, beside `remote`; None is the price
+            of all input.
         local: dollars per second of local work (0: it costs nothing), or "paper" for the paper's
             price of a 13 B student per token.
 
@@ -29,16 +31,19 @@ class Prices:
 
     remote: tuple[float, float] | None = None
     local: float | Literal["paper"] = 0.0
+    cached: float | None = None
 
     def __post_init__(self) -> None:
-        for price in (*(self.remote or ()), self.local):
+        for price in (*(self.remote or ()), self.local, self.cached or 0.0):
             if price != "paper" and not (math.isfinite(price) and price >= 0):
                 raise UsageError(f"{price} is no price", hint="give dollars, as a number from 0")
 
     def of(self, model: str, base_url: str | None, usage: Usage) -> float | None:
         """Return the dollars of a remote stage; None if no price is known."""
         if self.remote is not None:
-            return (usage.input_tokens * self.remote[0] + usage.output_tokens * self.remote[1]) / 1e6
+            sent, received = self.remote
+            saved = 0.0 if self.cached is None else usage.cached_tokens * (sent - self.cached)
+            return (usage.input_tokens * sent - saved + usage.output_tokens * received) / 1e6
         import genai_prices
 
         counts = genai_prices.Usage(

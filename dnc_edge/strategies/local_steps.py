@@ -139,6 +139,16 @@ def _chain(match: re.Match[str], numbers: Sequence[_Number]) -> str:
     return _calculated(expression, "" if unit == "%" else unit)
 
 
+def _expression(match: re.Match[str], numbers: Sequence[_Number]) -> str:
+    """An expression in signs, with brackets."""
+    parts = re.split(_OPERAND, match["expression"])
+    signs = str.maketrans("×÷x−–", "*/*--")
+    texts = (number.text if number.unit != "%" else f"({number.text})" for number in numbers)
+    expression = "".join(part.translate(signs) + text for part, text in zip(parts, [*texts, ""], strict=True))
+    unit = _same_unit(numbers) if not set("*/") & set("".join(parts).translate(signs)) else ""
+    return _calculated(" ".join(expression.split()), "" if unit == "%" else unit)
+
+
 def _joined(sign: str) -> Callable[[re.Match[str], Sequence[_Number]], str]:
     def form(_: re.Match[str], numbers: Sequence[_Number]) -> str:
         unit = "" if sign == "*" else _same_unit(numbers)
@@ -225,6 +235,7 @@ _FORMS = (
     _form(rf"{_ASK}{_OPERAND}(?P<percent> ?%| percent)? of {_OPERAND}", _percent),
     _form(rf"{_ASK}(?P<part>{'|'.join([*_PARTS, *_TIMES])})(?: of)? {_OPERAND}", _part),
     _form(rf"{_ASK}(?P<chain>{_OPERAND}(?: ?(?:{_OPERATOR}) ?{_OPERAND})+)", _chain),
+    _form(rf"{_ASK}(?P<expression>[-−–(]*{_OPERAND}(?:[-+*/×÷x−–()\s]+{_OPERAND})+[)\s]*)", _expression),
     _form(
         rf"(?:is|are|was|were) {_OPERAND} (?:(?P<more>{_MORE})|(?P<less>{_LESS})|(?P<equal>equal|the same|identical)) "
         rf"(?:than|to|as) {_OPERAND}",
