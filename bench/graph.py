@@ -21,6 +21,7 @@ from dnc_edge.bench.results import GraphResult, GraphRow
 from dnc_edge.decomposers import GivenDecomposer, Planning
 from dnc_edge.errors import UsageError
 from dnc_edge.pipeline import Pipeline
+from dnc_edge.progress import SILENT, Progress
 from dnc_edge.remote.endpoint import Endpoint
 from dnc_edge.remote.pricing import Prices
 from dnc_edge.remote.usage import BYTES_PER_TOKEN
@@ -55,16 +56,14 @@ class Pace:
     price: tuple[float, float] = (0.15, 0.6)
 
 
-def graph(
-    tasks: Sequence[Task], *, pace: Pace, jobs: int = 8, say: Callable[[str], None] = lambda _: None
-) -> GraphResult:
+def graph(tasks: Sequence[Task], *, pace: Pace, jobs: int = 8, progress: Progress = SILENT) -> GraphResult:
     """Solve the gold plans of some tasks with each strategy.
 
     Args:
         tasks: with gold plans; problems without one are left out.
         pace: of solver and decomposer.
         jobs: questions at a time; each is timed by itself.
-        say: told what is being done.
+        progress: gets the number of questions that are done.
 
     Returns:
         a row for each task and strategy.
@@ -79,7 +78,7 @@ def graph(
             if not plans:
                 raise UsageError(f"the task {task.name} has no gold plans", hint="take another --task")
             made = {
-                strategy: _solved(strategy, task.name, plans, server.address, pace, jobs, say)
+                strategy: _solved(strategy, task.name, plans, server.address, pace, jobs, progress)
                 for strategy in STRATEGIES
             }
             seconds = {strategy: [record.seconds for record in found] for strategy, found in made.items()}
@@ -143,10 +142,9 @@ def _solved(
     address: str,
     pace: Pace,
     jobs: int,
-    say: Callable[[str], None],
+    progress: Progress,
 ) -> list[Record]:
     """The records of all questions, in their order."""
-    say(f"{task}: {strategy}")
     base_url, _, model = address.partition("#")
     solver = ChatSolver(Endpoint(model, base_url), Prices(remote=pace.price))
     decomposer = PacedDecomposer(plans.get, pace.plan)
@@ -155,6 +153,7 @@ def _solved(
         if record.error:
             raise AssertionError(f"the loopback solver failed: {record.error.message}")
         found[record.id] = record
+        progress.step(f"{strategy} on {task}", len(found), len(plans))
     return [found[question.id or ""] for question in plans]
 
 

@@ -10,7 +10,7 @@ import itertools
 import random
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from dnc_edge.bench.machine import machine
 from dnc_edge.bench.results import PassagesResult, PassagesRow
 from dnc_edge.edge import Edge
 from dnc_edge.errors import DataMissing, UsageError
+from dnc_edge.progress import SILENT, Progress
 from dnc_edge.remote.pricing import Prices
 from dnc_edge.remote.usage import BYTES_PER_TOKEN
 from dnc_edge.tasks import Task
@@ -63,12 +64,12 @@ CACHES = (
 JOBS = (1, 8)
 
 
-def passages(task: Task, *, say: Callable[[str], None] = lambda _: None) -> PassagesResult:
+def passages(task: Task, *, progress: Progress = SILENT) -> PassagesResult:
     """Send a task's questions over passages in two orders, to each provider's cache.
 
     Args:
         task: its questions have passages, several of them the same.
-        say: told what is being done.
+        progress: gets a step for each order.
 
     Raises:
         UsageError: no question of the task has a passage.
@@ -80,7 +81,7 @@ def passages(task: Task, *, say: Callable[[str], None] = lambda _: None) -> Pass
     rows = []
     for cache in CACHES:
         for jobs, order in itertools.product(JOBS, ("as given", "together")):
-            say(f"{cache.name}, {order}, {jobs} at a time")
+            progress.step(f"{cache.name}, {order}, {jobs} at a time")
             rows.append(_row(cache, order, mixed, jobs))
     reach = {task.name: _reach(_heads(asked))}
     for name, file in LONG.items():

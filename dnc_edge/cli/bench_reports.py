@@ -250,7 +250,8 @@ def graph(
     from dnc_edge.bench.folder import write
 
     tasks = [_task(name, limit, None, None) for name in task or ("fanoutqa", "strategyqa", "musique")]
-    result = bench.graph(tasks, pace=bench.Pace(subanswer=subanswer), jobs=jobs, say=output.note)
+    with TerminalProgress() as progress:
+        result = bench.graph(tasks, pace=bench.Pace(subanswer=subanswer), jobs=jobs, progress=progress)
     write(out / "graph.json", result.to_dict())
     _show(result, out, json)
 
@@ -333,7 +334,8 @@ def passages(
     from dnc_edge.bench import passages as bench
     from dnc_edge.bench.folder import write
 
-    result = bench.passages(_task(task, limit, None, None), say=output.note)
+    with TerminalProgress() as progress:
+        result = bench.passages(_task(task, limit, None, None), progress=progress)
     write(out / "passages.json", result.to_dict())
     _show(result, out, json)
 
