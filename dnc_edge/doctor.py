@@ -233,10 +233,12 @@ def log() -> Finding:
 
 
 def data() -> Finding:
-    """The folder of data sets."""
-    root = os.environ.get("DNC_EDGE_DATA")
-    if not root:
-        return Finding("data", "note", "DNC_EDGE_DATA is not set; only bench and train need it")
-    if root != "hub" and not Path(root).is_dir():
-        return Finding("data", "warning", f"DNC_EDGE_DATA names {root}, which is no folder", "unset DNC_EDGE_DATA")
-    return Finding("data", "ok", root)
+    """The data sets that are here."""
+    from dnc_edge import data
+
+    if os.environ.get(data.VARIABLE) == "hub":
+        return Finding("data", "ok", "from the hub, as they are needed")
+    here = [one.name for one in data.datasets().values() if one.is_here]
+    if not here:
+        return Finding("data", "note", f"none in {data.root()}; only bench and train need some", "dnc-edge data list")
+    return Finding("data", "ok", f"{', '.join(here)} in {data.root()}")

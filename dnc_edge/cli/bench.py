@@ -39,7 +39,7 @@ def plans(
 
     Examples:
 
-      DNC_EDGE_DATA=data dnc-edge bench plans --limit 200
+      dnc-edge bench plans --limit 200
     """
     options.require("rouge_score", "scipy", extra="eval")
     from dnc_edge.bench import plans as bench
@@ -66,7 +66,7 @@ def confidence(
 
     Examples:
 
-      DNC_EDGE_DATA=data dnc-edge bench confidence --student runs/mine --write
+      dnc-edge bench confidence --student runs/mine --write
     """
     options.require("rouge_score", "scipy", extra="eval")
     from dnc_edge.bench import confidence as bench

@@ -54,7 +54,7 @@ def quant(
 
     Examples:
 
-      DNC_EDGE_DATA=data dnc-edge bench quant -o levels
+      dnc-edge bench quant -o levels
 
       dnc-edge bench quant -o levels --levels q8_0,q4_k_m --limit 200 --solver openai:gpt-4o-mini --max-cost 2
     """

@@ -70,7 +70,7 @@ def base(
 
     Examples:
 
-      DNC_EDGE_DATA=data dnc-edge train base runs/base
+      dnc-edge train base runs/base
     """
     _free(out, resume, force)
     require("torch", "transformers", "sentencepiece", extra="train")

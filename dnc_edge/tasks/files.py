@@ -1,4 +1,4 @@
-"""Find and read the data sets, by name, under the folder that DNC_EDGE_DATA names, or on the hub.
+"""Find and read the data sets, by name, in the folder of data sets (see `dnc_edge.data`), or on the hub.
 
 `DNC_EDGE_DATA=hub` fetches from the Hugging Face hub those that are there in the same form. Nothing is fetched unasked.
 """
@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from dnc_edge import files
+from dnc_edge import data, files
 from dnc_edge.errors import DataMissing, ExtraMissing
 
 # Break's longest decompositions and SQL fields exceed csv's 128 KB default.
@@ -33,22 +33,18 @@ def data_path(name: str) -> Path:
     """Path of the data file `name` ("gsm8k/test.jsonl"), gzip-compressed or not.
 
     Raises:
-        DataMissing: DNC_EDGE_DATA is unset or holds no such file.
+        DataMissing: it is not in the folder of data sets.
     """
-    root = os.environ.get("DNC_EDGE_DATA")
-    if not root:
-        raise DataMissing(
-            f"data file {name} was asked for, but DNC_EDGE_DATA is not set",
-            hint="set DNC_EDGE_DATA to the folder that holds the data sets, or to hub (see docs/data.md)",
-        )
-    if root == "hub":
+    if os.environ.get(data.VARIABLE) == "hub":
         return _from_hub(name)
+    root = data.root()
     for candidate in (Path(root, name), Path(root, name + ".gz")):
         if candidate.is_file():
             return candidate
+    known = data.holding(name)
     raise DataMissing(
-        f"data file {name} is not in the folder that DNC_EDGE_DATA names",
-        hint="docs/data.md says where each data set comes from",
+        f"the data file {name} is not in {root}",
+        hint=f"dnc-edge data pull {known.name}" if known else "docs/data.md says where it comes from",
     )
 
 
