@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from dnc_edge import files, names
 from dnc_edge.errors import InputError, MissingError, UsageError
+from dnc_edge.progress import SILENT, Progress
 
 # Where GitHub gives out files as they are.
 GITHUB = "https://raw.githubusercontent.com"
@@ -82,12 +83,12 @@ def holding(file: str) -> DataSet | None:
     return next((one for one in datasets().values() if any(held.file == file for held in one.files)), None)
 
 
-def pull(name: str, *, progress: Callable[[str, int, int], None] = lambda what, done, total: None) -> Path:
+def pull(name: str, *, progress: Progress = SILENT) -> Path:
     """Download what is not here yet of a data set, from the commit that is named, checked by its SHA-256.
 
     Args:
         name: of `datasets()`.
-        progress: called with what is being done, and with bytes there and in all.
+        progress: gets the bytes that are there, of all, as steps.
 
     Returns:
         the folder of the data sets.
@@ -110,8 +111,7 @@ def pull(name: str, *, progress: Callable[[str, int, int], None] = lambda what, 
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
             address = f"{GITHUB}/{chosen.repository}/{chosen.commit}/{file.path}"
-            what = f"fetching {file.file}"
-            index.download(address, partial, lambda done, total, what=what: progress(what, done, total))  # type: ignore[misc]
+            index.download(address, partial, f"fetching {file.file}", progress)
             digest = files.sha256_of(partial)
             if digest != file.sha256:
                 partial.unlink()

@@ -15,7 +15,7 @@ from dnc_edge import config
 from dnc_edge.cli import options
 from dnc_edge.edge import Edge
 from dnc_edge.errors import UsageError
-from dnc_edge.settings import setting
+from dnc_edge.settings import known, option, setting
 
 
 def write_file(text: str) -> None:
@@ -99,3 +99,27 @@ def test_a_setting_added_in_one_place_is_read_from_file_environment_edge_and_opt
     assert run.invoke(app, ["-b", "3"]).exit_code == run.invoke(app, ["--beams", "2"]).exit_code == 0
     assert seen == [{"beams": 3, "level": None}, {"beams": 2, "level": None}]
     assert "plans compared" in run.invoke(app, ["--help"]).output
+
+
+def test_an_option_with_the_name_of_a_setting_is_that_setting_in_every_command() -> None:
+    """But for `--seed` of benches, which draws questions, and `--level` of `students pull`, which chooses files."""
+    from dnc_edge.cli.main import build
+
+    settings, checked = known(config.Settings), 0
+
+    def check(command: Any, path: str) -> None:
+        nonlocal checked
+        for name, inner in getattr(command, "commands", {}).items():
+            check(inner, f"{path} {name}".strip())
+        for parameter in command.params:
+            drawn = parameter.name == "seed" and path.startswith("bench")
+            other = parameter.param_type_name != "option" or path.startswith(("students", "provider-batch"))
+            if parameter.name not in settings or drawn or other:
+                continue
+            flags = {option(parameter.name), settings[parameter.name].metadata["short"]} - {None}
+            assert set(parameter.opts) == flags, (path, parameter.opts)
+            assert parameter.help.startswith(settings[parameter.name].metadata["help"]), (path, parameter.help)
+            checked += 1
+
+    check(typer.main.get_command(build([])), "")
+    assert checked > 80

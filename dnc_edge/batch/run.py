@@ -21,12 +21,14 @@ class _Failed(Generic[Item]):
 
 
 def run(items: Iterable[Item], work: Callable[[Item], Result], *, jobs: int) -> Generator[Result]:
-    """Do `work` on every item in up to `jobs` threads.
+    """Run `work` on every item in up to `jobs` threads.
 
-    The iterable is read in a thread of its own, at most `jobs` items ahead: an engine can decode the next
-    plans in it while others are being solved. Whatever `work` or the iterable raises stops the taking of
-    items; what is in flight ends, its results are yielded, then the error is raised. Closing the generator
-    does the same without yielding.
+    The iterable is read in its own thread, at most `jobs` items ahead, so that an engine can decode the next plans
+    while others are being solved. If `work` or the iterable raises, no further items are taken; running work ends and
+    its results are yielded before the error is raised. Closing the generator stops it without yielding.
+
+    The threads are daemons and not those of a ThreadPoolExecutor, which the interpreter joins at exit: Ctrl-C would
+    wait for every request in flight.
 
     Args:
         items: what to work on.
@@ -64,7 +66,7 @@ def run(items: Iterable[Item], work: Callable[[Item], Result], *, jobs: int) -> 
             for _ in range(jobs):
                 todo.put(_End())
 
-    def labour() -> None:
+    def worker() -> None:
         while True:
             item = todo.get()
             if isinstance(item, _End):
@@ -80,7 +82,7 @@ def run(items: Iterable[Item], work: Callable[[Item], Result], *, jobs: int) -> 
         done.put(_End())
 
     threads = [threading.Thread(target=feed, daemon=True)]
-    threads += [threading.Thread(target=labour, daemon=True) for _ in range(jobs)]
+    threads += [threading.Thread(target=worker, daemon=True) for _ in range(jobs)]
     for thread in threads:
         thread.start()
     failure: BaseException | None = None

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 Folder = Annotated[Path, typer.Option("--out", "-o", help="Folder for figures, pictures and report.")]
 TaskName = Annotated[str, typer.Option("--task", help="A task by name, or a .jsonl file of your own.")]
 DrawSeed = Annotated[int | None, typer.Option("--seed", help="Draw them at random instead of the first ones.")]
-MaxCost = Annotated[float | None, typer.Option(help="Dollars never exceeded, with earlier runs.", min=0)]
 
 
 def _task(name: str, limit: int | None, seed: int | None, columns: list[str] | None) -> Any:
@@ -41,7 +40,7 @@ def quant(
     seed: DrawSeed = None,
     column: options.Columns = None,
     price: options.Price = None,
-    max_cost: MaxCost = None,
+    max_cost: options.MaxCost = None,
     jobs: options.Jobs = 8,
     slots: Annotated[int, typer.Option(help="Plans at once, for plans/s.", min=1)] = 8,
     repeat: Annotated[int, typer.Option(help="Measurements of each speed.", min=1)] = 3,
@@ -153,8 +152,8 @@ def tradeoff(
     base: Annotated[str | None, typer.Option(help="Of stepwise-fractions: the model to train.")] = None,
     price: options.Price = None,
     local_price: options.LocalPrice = None,
-    max_cost: MaxCost = None,
-    rpm: Annotated[int | None, typer.Option(help="Most remote requests a minute.", min=1)] = None,
+    max_cost: options.MaxCost = None,
+    rpm: options.Rpm = None,
     jobs: options.Jobs = 8,
     slots: Annotated[
         int, typer.Option(help="Sequences that a local student decodes at once; its seconds need 1.", min=1)

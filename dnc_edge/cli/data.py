@@ -6,8 +6,9 @@ from typing import Annotated
 
 import typer
 
-from dnc_edge import data, output
+from dnc_edge import output
 from dnc_edge.cli import options
+from dnc_edge.cli.terminal import TerminalProgress
 
 app = typer.Typer(no_args_is_help=True, help="List and download the data sets of the tasks.")
 
@@ -20,6 +21,8 @@ def list_(json: options.Json = False) -> None:
 
       dnc-edge data list
     """
+    from dnc_edge import data
+
     found = data.datasets().values()
     if json:
         output.print_json(
@@ -55,7 +58,9 @@ def pull(
 
       dnc-edge data pull gsm8k
     """
-    with output.bars() as progress:
+    from dnc_edge import data
+
+    with TerminalProgress() as progress:
         for one in name:
             folder = data.pull(one, progress=progress)
     output.print_text(f"{', '.join(name)} in {folder}")
@@ -69,4 +74,6 @@ def path() -> None:
 
       ls "$(dnc-edge data path)"
     """
+    from dnc_edge import data
+
     output.print_text(str(data.root()))

@@ -73,11 +73,9 @@ def _warned(message: Warning | str, *_: object, **__: object) -> None:
 
 def main() -> None:
     """Run the command line; the exit codes are those of `dnc_edge.errors`."""
-    # Typer's two-value `--price IN OUT` has no room for the one word that prices local work as the paper does.
-    arguments = sys.argv[1:]
-    for index in range(len(arguments) - 1):
-        if arguments[index : index + 2] == ["--price", "paper"]:
-            arguments[index] = "--local-price"
+    from dnc_edge.cli.options import local_price_spelled_out
+
+    arguments = local_price_spelled_out(sys.argv[1:])
     options = arguments[: arguments.index("--")] if "--" in arguments else arguments
     if "--offline" in options or offline.is_on():
         arguments = [one for one in options if one != "--offline"] + arguments[len(options) :]

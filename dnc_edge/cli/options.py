@@ -55,6 +55,9 @@ Jobs = Annotated[int, typer.Option("--jobs", "-j", help="Questions being solved 
 Force = Annotated[bool, typer.Option("--force", help="Replace what is there.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Estimate what it would take; do nothing.")]
 PlanOnly = Annotated[bool, typer.Option("--plan-only", help="Decompose and solve nothing.")]
+MaxCost = Annotated[float | None, typer.Option("--max-cost", help="Dollars never exceeded, with earlier runs.", min=0)]
+Rpm = Annotated[int | None, typer.Option("--rpm", help="Most remote requests a minute.", min=1)]
+Tpm = Annotated[int | None, typer.Option("--tpm", help="Most remote tokens a minute.", min=1)]
 Busy = Annotated[bool, typer.Option("--busy", help="Measure although other processes run.")]
 Edit = Annotated[bool, typer.Option("--edit", "-e", help="Open the plan in $EDITOR before anything is paid.")]
 
@@ -106,6 +109,15 @@ def _parameter(setting: Field[Any], *, repeated: bool = False) -> inspect.Parame
         default=typer.Option(None, *flags, help=help, show_default=False),
         annotation=(list[kind] if repeated else kind) | None,
     )
+
+
+def local_price_spelled_out(arguments: Sequence[str]) -> list[str]:
+    """Replace `--price paper` by `--local-price paper`: an option of two numbers has no room for one word."""
+    spelled = list(arguments)
+    for index in range(len(spelled) - 1):
+        if spelled[index : index + 2] == ["--price", "paper"]:
+            spelled[index] = "--local-price"
+    return spelled
 
 
 def prices(price: tuple[float, float] | None, local_price: str | None, cached_price: float | None = None) -> Any:

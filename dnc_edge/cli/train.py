@@ -31,7 +31,6 @@ Recipe = Annotated[str | None, typer.Option("--recipe", "-r", help="One of `trai
 Set = Annotated[list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="A setting over the recipe's.")]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on from the last good checkpoint.")]
 Teacher = Annotated[str | None, typer.Option("--teacher", "-t", help="openai:MODEL or http://host:port/v1#MODEL.")]
-MaxCost = Annotated[float | None, typer.Option(help="Dollars never exceeded, with earlier runs.", min=0)]
 PACKAGES = ("torch", "transformers", "peft", "trl", "datasets", "sentencepiece")
 
 
@@ -103,8 +102,8 @@ def demos(
     *,
     settings: options.Given,
     price: options.Price = None,
-    max_cost: MaxCost = None,
-    rpm: Annotated[int | None, typer.Option(help="Most requests a minute.", min=1)] = None,
+    max_cost: options.MaxCost = None,
+    rpm: options.Rpm = None,
     jobs: options.Jobs = 8,
     skip_bad: options.SkipBad = False,
 ) -> None:
@@ -263,7 +262,7 @@ def prefer(
     recipe: Recipe = None,
     set_: Set = None,
     price: options.Price = None,
-    max_cost: MaxCost = None,
+    max_cost: options.MaxCost = None,
     jobs: options.Jobs = 8,
     resume: Resume = False,
     force: options.Force = False,
@@ -322,7 +321,7 @@ def adapt(
     recipe: Recipe = None,
     set_: Set = None,
     price: options.Price = None,
-    max_cost: MaxCost = None,
+    max_cost: options.MaxCost = None,
     jobs: options.Jobs = 8,
     resume: Resume = False,
 ) -> None:

@@ -168,7 +168,7 @@ class Scheduler:
             for run in runs:
                 if run.active:
                     run.error = error
-            self._slots.lose()
+            self._slots.free_all()
             raise
         if not self._slots.active and all(run.ended for run in runs):
             self._slots.forget_cancelled()

@@ -138,8 +138,8 @@ class Slots:
             self._take_back(slot)
             self._leave(slot)
 
-    def lose(self) -> None:
-        """Free all slots: their cache is as good as lost."""
+    def free_all(self) -> None:
+        """Free all slots after a failed round; what their caches hold is not known."""
         for slot in list(self._active):
             self._leave(slot)
 
