@@ -142,7 +142,7 @@ def _write(path: Path, asked: Sequence[Question]) -> Path:
 
 
 def _engine(asked: Sequence[Question], slots: int) -> float:
-    """Questions/s of the engine alone on the same prompts, with the same settings."""
+    """Return the questions/s of the engine alone on the same prompts, with the same settings."""
     with Student.open(BUNDLED, slots=slots) as student:
         limit = student.manifest.roles["decompose"].max_tokens
         requests: list[Request] = [
@@ -168,7 +168,7 @@ def _command(source: Path, out: Path, *arguments: str) -> dict[str, Any]:
 
 
 def _overlap(asked: Sequence[Question], folder: Path, slots: int, jobs: int, delay: float, threads: int) -> Overlap:
-    """Local only, remote only and both, in turn, so that what slows the machine slows all of them."""
+    """Measure planning alone, solving alone and both in turn, so that other load slows all of them alike."""
     folder.mkdir()
     source = _write(folder / "some.jsonl", asked)
     settings = ["--slots", str(slots), "--jobs", str(jobs), "--threads", str(threads)]

@@ -87,7 +87,7 @@ class Calibration:
 
 
 def questions() -> list[Problem]:
-    """What a confidence is calibrated on: the side "dev" of `everyday`, and what training held out of its sources.
+    """Return the problems to calibrate on: the side "dev" of `everyday`, and those that training held out.
 
     Raises:
         DataMissing: a source is not there.
@@ -100,7 +100,7 @@ def questions() -> list[Problem]:
 
 
 def judged(student: Student, problems: Sequence[Problem], progress: Progress = SILENT) -> list[Judged]:
-    """Plans of the problems, as decoded, with their features."""
+    """Decode plans for the problems, and judge them."""
     decomposer = StudentDecomposer(student)
     asked: dict[Generation, Problem] = {}
 
@@ -123,7 +123,7 @@ def judged(student: Student, problems: Sequence[Problem], progress: Progress = S
 
 
 def fit(rows: Sequence[Judged]) -> dict[str, float]:
-    """Weights of the features by ridge logistic regression, over the rows that have a plan."""
+    """Fit weights of the features by ridge logistic regression over rows with a plan."""
     from scipy.optimize import minimize
 
     inputs = np.array([[*(row.features[name] for name in FEATURES), 1.0] for row in rows])  # (plans, features + 1)
@@ -139,7 +139,7 @@ def fit(rows: Sequence[Judged]) -> dict[str, float]:
 
 
 def auroc(confidences: Sequence[float], good: Sequence[bool]) -> float | None:
-    """The chance that a good plan has more confidence than another one; None if all are alike."""
+    """Return the probability that a good plan has more confidence than another one; None if all are equally good."""
     from scipy.stats import rankdata
 
     positive = np.array(good)

@@ -92,7 +92,7 @@ def engines(
 
 
 def _first_answer(student: str | None, engine: str) -> float:
-    """Seconds that `dnc-edge ask` takes in all, the interpreter's start included."""
+    """Return the seconds that `dnc-edge ask` takes, including the interpreter's start."""
     command = [sys.executable, "-m", "dnc_edge", "ask", "--engine", engine]
     command += ["--student", student] if student else []
     started = time.perf_counter()

@@ -12,7 +12,7 @@ from dnc_edge.errors import UsageError
 
 
 def claim(out: Path, settings: Mapping[str, Any]) -> None:
-    """Take a folder for a report with these settings; going on with the same ones is welcome.
+    """Claim a folder for a report with these settings; one with the same settings is continued.
 
     Raises:
         UsageError: it holds a report that was made with others.
@@ -26,6 +26,6 @@ def claim(out: Path, settings: Mapping[str, Any]) -> None:
 
 
 def write(path: Path, value: Any) -> None:
-    """A JSON file, whole or not at all."""
+    """Write a JSON file, whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     files.write_json(path, value)

@@ -18,7 +18,7 @@ MOST_LOAD = 0.3
 
 
 def machine() -> dict[str, str | int | float]:
-    """CPU model, cores, memory in GiB, versions, commit and date."""
+    """Return CPU model, cores, memory in GiB, versions, commit and date."""
     facts: dict[str, str | int | float] = {
         "cpu": _cpu(),
         "cores": cores(),
@@ -45,14 +45,14 @@ def _cpu() -> str:
 
 
 def commit() -> str:
-    """The commit of the checkout this runs from; "unknown" outside one."""
+    """Return the commit of the checkout this runs from; "unknown" outside one."""
     command = ["git", "rev-parse", "--short", "HEAD"]
     run = subprocess.run(command, cwd=Path(__file__).resolve().parent, capture_output=True, text=True, check=False)
     return run.stdout.strip() or "unknown"
 
 
 def idle_load(seconds: float = 1.0) -> float | None:
-    """How many cores other processes keep busy, over so many seconds; None where that cannot be told."""
+    """Return how many cores other processes keep busy, on average over some seconds; None if it cannot be measured."""
     before, started = _busy(), time.monotonic()
     time.sleep(seconds)
     after = _busy()
@@ -62,7 +62,7 @@ def idle_load(seconds: float = 1.0) -> float | None:
 
 
 def must_be_idle(busy: bool) -> float | None:
-    """How many cores other processes keep busy, see `idle_load`.
+    """Return how many cores other processes keep busy, as `idle_load` measures it.
 
     Raises:
         UsageError: they would be what is measured, and `busy` does not allow that.
@@ -76,7 +76,7 @@ def must_be_idle(busy: bool) -> float | None:
 
 
 def _busy() -> float | None:
-    """Seconds that all cores together have worked since the start of the machine."""
+    """Return the seconds that all cores together have worked since the machine started."""
     try:
         fields = Path("/proc/stat").read_text(encoding="ascii").splitlines()[0].split()[1:]
     except (OSError, IndexError):
@@ -86,7 +86,7 @@ def _busy() -> float | None:
 
 
 def peak_memory() -> int:
-    """Bytes that this process has had in memory at most.
+    """Return the peak memory of this process, in bytes.
 
     Not `ru_maxrss`, which a child inherits from whoever started it.
     """

@@ -105,7 +105,7 @@ def _overhead(pairs: list[tuple[float, float]]) -> Overhead:
 
 
 def _until(command: list[str], mark: bytes) -> float:
-    """Seconds from the start of a process to the first line of its output that holds `mark`."""
+    """Return the seconds from the start of a process to the first line of its output that contains `mark`."""
     started = time.perf_counter()
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
         assert process.stdout is not None
@@ -118,7 +118,7 @@ def _until(command: list[str], mark: bytes) -> float:
 
 
 def _plans(student: Student, *, engine_first: bool) -> tuple[float, float]:
-    """Seconds of the questions' plans through the decomposer, and of the same requests through the engine alone."""
+    """Return the seconds of all plans through the decomposer, and of the same requests through the engine alone."""
     decomposer = StudentDecomposer(student)
 
     def pipeline() -> None:

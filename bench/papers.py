@@ -120,7 +120,7 @@ def _cap(m: Models) -> list[System]:
 
 
 def _grid(m: Models) -> list[System]:
-    """Every decomposer with every solver, none first: the rows from which what a decomposer keeps is worked out."""
+    """Return every decomposer with every solver, no decomposer first: the rows that retained gains are made of."""
     decomposers = {
         "untrained base": UNTRAINED_BASE,
         "S_D of 11 M": "student:dnc-11m",

@@ -42,7 +42,7 @@ class PlansResult:
 
 
 def raw_lines(plan: Plan) -> list[str]:
-    """The lines as decoded; none where the decomposer says that no sub-questions are needed."""
+    """Return the lines as decoded; none if the decomposer left the question whole."""
     return [line for line in plan.raw.splitlines() if line.strip()] if plan.subquestions else []
 
 
@@ -66,7 +66,7 @@ def decoded(decomposer: Decomposer, problems: Sequence[Problem], progress: Progr
 
 
 def published() -> dict[str, RawPlans]:
-    """Plans on GSM8K test that GSM8K-AI-SubQ published, and the trivial one, by name."""
+    """Return plans on GSM8K test by name: those that GSM8K-AI-SubQ published, and the trivial one."""
     problems = gsm8k.load()
     chatgpt = gsm8k.chatgpt_plans()
     systems = {
@@ -80,7 +80,7 @@ def published() -> dict[str, RawPlans]:
 
 
 def plans(decomposer: Decomposer, *, limit: int | None = None, progress: Progress = SILENT) -> PlansResult:
-    """Figures of a decomposer on GSM8K test, and of published ones on the same questions.
+    """Measure a decomposer on GSM8K test, beside published ones on the same questions.
 
     Args:
         decomposer: what is measured.

@@ -27,7 +27,7 @@ def prompt(length: int, seed: int = 0) -> list[int]:
 
 
 def engine(files: Mapping[str, str], *, threads: int | None, slots: int, context: int, guesses: bool = False) -> Any:
-    """An engine for files by part: GGUF or ONNX by their suffix.
+    """Open an engine for files by part: llama.cpp for GGUF, ONNX Runtime else.
 
     Without guesses, a token costs a decode: what a random model repeats would be guessed all too well.
     """
@@ -49,7 +49,7 @@ def _timed(action: Callable[[], Any]) -> float:
 
 
 def load(files: Mapping[str, str], threads: int | None, context: int) -> dict[str, float]:
-    """Seconds to a first token with the file out of the page cache, and in it."""
+    """Measure seconds to a first token with the file out of the page cache, and in it."""
     for file in files.values():
         handle = os.open(file, os.O_RDONLY)
         os.fsync(handle)
@@ -65,7 +65,7 @@ def load(files: Mapping[str, str], threads: int | None, context: int) -> dict[st
 
 
 def single(files: Mapping[str, str], threads: int | None, context: int, *, tokens: int, repeat: int) -> dict[str, Any]:
-    """One sequence: seconds to the first token of a prompt of 64, prefill and decode in tokens/s."""
+    """Measure one sequence: seconds to the first token of a prompt of 64, prefill and decode in tokens/s."""
     loaded = engine(files, threads=threads, slots=1, context=context)
     first, decode, prefill = [], [], []
     for number in range(repeat + 1):
@@ -86,7 +86,7 @@ def single(files: Mapping[str, str], threads: int | None, context: int, *, token
 def many(
     files: Mapping[str, str], threads: int | None, context: int, *, slots: int, tokens: int, repeat: int
 ) -> dict[str, Any]:
-    """`slots` sequences at once: decoded tokens/s of all together, prompts left out."""
+    """Measure `slots` sequences at once: decoded tokens/s of all together, without prompts."""
     loaded = engine(files, threads=threads, slots=slots, context=context)
     rates = []
     for number in range(repeat + 1):
@@ -194,7 +194,7 @@ def plain_loop(
     present = [name.replace("past_key_values", "present") for name in past]
 
     def decoded(begin: list[int], count: int) -> tuple[list[int], float]:
-        """Tokens, and seconds of all but the first."""
+        """Return the tokens, and the seconds of all but the first."""
         cache = {name: np.zeros((1, shape[1], 0, shape[3]), np.float32) for name, shape in past.items()}
         new, made, started, held = begin, [], 0.0, 0
         for number in range(count + 1):
@@ -216,13 +216,13 @@ def plain_loop(
 
 
 def greedy(files: Mapping[str, str], threads: int | None, context: int, *, prompts: list[list[int]], limit: int) -> Any:
-    """The engine's tokens after each prompt, one sequence at a time."""
+    """Return the engine's tokens after each prompt, one sequence at a time."""
     loaded = engine(files, threads=threads, slots=1, context=context)
     return {"tokens": [[step.token for step in loaded.run([Request("g", begin, limit)])] for begin in prompts]}
 
 
 def bandwidth(threads: int | None) -> dict[str, Any]:
-    """Bytes/s at which so many threads read memory that no cache holds."""
+    """Measure the bytes/s at which threads read memory that no cache holds."""
     from concurrent.futures import ThreadPoolExecutor
 
     import numpy as np

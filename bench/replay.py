@@ -91,7 +91,7 @@ def replay(path: Path, task: Task) -> Replay:
 
 
 def read(path: Path) -> Iterator[Recorded]:
-    """The replies of a recording, in order.
+    """Yield the replies of a recording, in order.
 
     Raises:
         InputError: the file cannot be read, or a line is no recorded reply.
@@ -125,7 +125,7 @@ def letters(text: str) -> str:
 
 
 def table(results: list[Replay]) -> str:
-    """The results for a person."""
+    """Return the results for a person, one or more lines each."""
     lines = []
     for result in results:
         value = result.accuracy

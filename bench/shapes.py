@@ -41,7 +41,7 @@ SHAPES = {
 
 
 def shape_file(name: str, level: str, folder: Path) -> Path:
-    """A file of that shape at that level in `folder`; made once, then found again.
+    """Return a file of a shape and level in `folder`; it is made unless it is there.
 
     Raises:
         UsageError: the shape is unknown; the list is shown.
@@ -115,7 +115,7 @@ def _write(shape: Shape, name: str, path: Path) -> None:
 
 
 def bytes_per_token(path: Path) -> int:
-    """Bytes of weights that one token must read: all but an embedding that is only looked up."""
+    """Return the bytes of weights that one token reads: all except an embedding that is only looked up."""
     tensors: Any = read(path).tensors
     names = {tensor.name for tensor in tensors}
     looked_up = {"token_embd.weight"} if "output.weight" in names else set()

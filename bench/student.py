@@ -148,7 +148,7 @@ def _plan_f1(plans: Sequence[Sequence[str]], problems: Sequence[Problem]) -> Est
 
 
 def _bart(problems: Sequence[Problem]) -> list[list[str]]:
-    """The predictions published with StrategyQA, split at each question mark."""
+    """Return the predictions published with StrategyQA, split at each question mark."""
     rows = files.read_jsonl("strategyqa/generated/bart_decomp_dev_predictions.jsonl")
     predicted = {f"strategyqa-{row['qid']}": " ".join(row["decomposition"]) for row in rows}
     return [[f"{part.strip()}?" for part in predicted[p.id].split("?") if part.strip()] for p in problems]
@@ -162,7 +162,7 @@ def _left_whole(decomposer: Decomposer, problems: Sequence[Problem], progress: P
 def _hits(
     problems: Sequence[Problem], decomposer: Decomposer | None, solver: Solver, progress: Progress
 ) -> list[float]:
-    """1 for each question that is answered right, through the decomposer's plans or without one."""
+    """Return 1 for each question that is answered right, else 0, through the decomposer's plans or without one."""
     pipeline = Pipeline("static" if decomposer else "single", decomposer, solver)
     plans = f"plans by {decomposer.name}" if decomposer else "no plans"
     what = f"{len(problems):,} questions answered with {plans}"

@@ -39,7 +39,7 @@ class System:
 
     @property
     def public_settings(self) -> dict[str, Any]:
-        """The settings without the passwords of addresses, as they may be stored."""
+        """The settings without passwords in addresses, as they are stored."""
         models = {name: shown(spec) for name in ("decomposer", "solver") if (spec := self.settings.get(name))}
         return {**self.settings, **models}
 
@@ -47,7 +47,7 @@ class System:
 def systems(
     strategies: Sequence[str], decomposers: Sequence[str], solvers: Sequence[str], **common: Any
 ) -> list[System]:
-    """Every strategy with every decomposer and solver, and single-stage direct and chain of thought per solver.
+    """Return every strategy with every decomposer and solver, and the single stage, direct and step by step.
 
     Args:
         strategies: names of `STRATEGIES`; single takes no decomposer and stands for both of its prompts.
@@ -76,7 +76,7 @@ def systems(
 
 
 def short(text: str) -> str:
-    """A decomposer or solver in a table: its name alone where that says enough."""
+    """Return the name of a decomposer or solver for a table."""
     spec = ModelSpec.parse(text)
     return spec.name or spec.kind if spec.kind in ("http", "openai", "student") else text
 
@@ -176,7 +176,7 @@ def measured(row: System, answered: Solved) -> SystemFigures:
 
 
 def dry_run(task: Task, rows: Sequence[System], run: PaidRun) -> dict[str, Any]:
-    """What the rows would cost without sending a request; a sum is None if one of its parts is not known."""
+    """Estimate what the rows would cost without sending a request; a sum is None if a part of it is unknown."""
     questions = [Question(problem.question, problem.context, problem.id) for problem in task.problems]
     made: dict[str, Any] = {}
     for row in rows:
@@ -190,7 +190,7 @@ def dry_run(task: Task, rows: Sequence[System], run: PaidRun) -> dict[str, Any]:
 
 
 def pareto(rows: Sequence[SystemFigures]) -> list[bool | None]:
-    """For each row, whether no other is at least as accurate, cheap and fast, and more of one.
+    """Return for each row whether no other is at least as accurate, cheap and fast, and better in one of them.
 
     None for a row whose cost is not known: it could be on either side. If no cost is known, the front is that of
     accuracy and latency.
@@ -214,7 +214,7 @@ def _better(other: SystemFigures, row: SystemFigures) -> bool:
 
 
 def _ratios(rows: Sequence[SystemFigures]) -> dict[str, dict[str, float]]:
-    """Input tokens of `dynamic` over those of `static`, for each decomposer and solver that ran both.
+    """Return the ratio of input tokens of `dynamic` to `static`, for each decomposer and solver that ran both.
 
     Of all that is sent, and of what the solver is sent: a local decomposer's prompt costs nothing.
     """

@@ -108,7 +108,7 @@ class Assembly(AbstractContextManager["Assembly"]):
 
     @functools.cached_property
     def reference(self) -> fidelity.Reference:
-        """The checkpoint's own plans and logits."""
+        """What the checkpoint itself decodes, and its logits."""
         checkpoint = self.checkpoint
         role = checkpoint.facts.roles[self._role]
         name, problems = self._questions
@@ -174,7 +174,7 @@ class Assembly(AbstractContextManager["Assembly"]):
         return self.out
 
     def _manifest(self) -> Manifest:
-        """The manifest of what was made."""
+        """Return the manifest of what was made."""
         checkpoint, facts = self.checkpoint, self.checkpoint.facts
         made = Manifest(
             name=self.name,
@@ -193,7 +193,7 @@ class Assembly(AbstractContextManager["Assembly"]):
         return with_files(made, self._files)
 
     def _added(self, there: Manifest) -> Manifest:
-        """The manifest of the student that is there with what was made; its other files are linked into the folder."""
+        """Return the manifest of the student that is there with what was made; link its other files into the folder."""
         made = self._manifest()
         if self.base and there.base == self.base:
             # An adapter for another role joins those that are there.

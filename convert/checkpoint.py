@@ -95,7 +95,7 @@ def open_checkpoint(
 
 
 def located(source: str, scratch: Path, progress: Progress = SILENT) -> tuple[Path, Path | None]:
-    """(directory, GGUF file or None) of a source: see `open_checkpoint`; a GGUF file is unpacked in `scratch`."""
+    """Return (directory, GGUF file or None) of a source of `open_checkpoint`; a GGUF file is unpacked in `scratch`."""
     path = bases.path(source) if source in bases.BASES else Path(source)
     if path.suffix == ".gguf":
         return unpack(path, scratch / "unpacked", progress), path
@@ -158,7 +158,7 @@ def check_adapter(adapter: Path, base: Path) -> None:
 
 
 def read_json(path: Path, missing: str) -> dict[str, Any]:
-    """A JSON object, or an InputError that says what is wrong with the file."""
+    """Read a JSON object; raise InputError, with `missing` as its message if there is no such file."""
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -184,7 +184,7 @@ def _shapes(files: list[Path]) -> dict[str, list[int]]:
 
 
 def _merged(base: Path, adapter: Path, target: Path) -> Path:
-    """The base with the adapter's product added to its weights, in the type they are stored in."""
+    """Write the base with the adapter's product added to its weights, in the type they are stored in."""
     from peft import PeftModel
 
     encoder_decoder = json.loads((base / "config.json").read_text(encoding="utf-8")).get("is_encoder_decoder")
@@ -211,14 +211,14 @@ def _from_hub(name: str, progress: Progress) -> Path:
 
 
 def model_class(encoder_decoder: bool) -> Any:
-    """The class of transformers that loads such a model."""
+    """Return the class of transformers that loads such a model."""
     from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM
 
     return AutoModelForSeq2SeqLM if encoder_decoder else AutoModelForCausalLM
 
 
 def load_tokenizer(path: Path) -> Any:
-    """A checkpoint's tokenizer.
+    """Load a checkpoint's tokenizer.
 
     Raises:
         InputError: the installed transformers cannot read it; the version that wrote it is named.
@@ -290,7 +290,7 @@ def _context(config: dict[str, Any]) -> int:
 
 
 def _tokens(tokenizer: Any, template: str, user: str) -> list[int]:
-    """The token ids that transformers gives a template; nothing in the user message is special."""
+    """Return the token ids of a template by transformers; nothing in the user message is a control piece."""
     backend = getattr(tokenizer, "backend_tokenizer", None)
     if backend is None:
         raise UsageError("a tokenizer without a fast version cannot be converted", hint="save it as tokenizer.json")

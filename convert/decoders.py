@@ -21,11 +21,11 @@ class Decoder(Protocol):
     """A model that can be asked for its logits and its greedy continuation."""
 
     def logits(self, prompt: Sequence[int], completion: Sequence[int]) -> Logits:
-        """What each token of `completion` is predicted from: [len(completion), vocabulary]."""
+        """Return the logits from which each token of `completion` is predicted: (len(completion), vocabulary)."""
         ...
 
     def greedy(self, prompt: Sequence[int], stop: frozenset[int], limit: int) -> list[int]:
-        """The likeliest tokens after `prompt`, up to a stop token (included) or `limit` of them."""
+        """Return the likeliest tokens after `prompt`, up to a stop token (included) or `limit` tokens."""
         ...
 
 
@@ -149,7 +149,7 @@ class OnnxDecoder:
     def _step(
         self, tokens: Sequence[int], cache: Mapping[str, Any], used: int, encoded: Any = None
     ) -> tuple[Logits, dict[str, Any]]:
-        """Logits of these tokens after `used` earlier ones, and the cache with them in it."""
+        """Return the logits of these tokens after `used` earlier ones, and the cache that includes them."""
         session = self._sessions["model" if encoded is None else "decoder"]
         ids = np.array([list(tokens)], np.int64)
         feed: dict[str, Any] = {"input_ids": ids}
@@ -177,6 +177,6 @@ class OnnxDecoder:
 
 
 def _empty(shape: Sequence[Any]) -> NDArray[np.float32]:
-    """A cache of nothing: one sequence, the graph's heads and head size, no positions."""
+    """Return an empty cache: one sequence, the graph's heads and head size, no positions."""
     sizes = [size if isinstance(size, int) else 0 for size in shape]
     return np.zeros([1, *sizes[1:]], np.float32)

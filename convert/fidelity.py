@@ -44,7 +44,7 @@ def _rounded(value: Any) -> Any:
 
 
 def questions(limit: int) -> tuple[str, list[Problem]]:
-    """(name, problems) to compare on: the first of GSM8K test, or ours where that is not on this machine."""
+    """Return (name, problems) to compare on: the first of GSM8K test, or our own if it is not on this machine."""
     try:
         return f"gsm8k test, first {limit}", gsm8k.load(limit)
     except DataMissing:
@@ -101,7 +101,7 @@ class Reference:
         return loaded
 
     def score(self, tokens: Sequence[int], problem: Problem) -> float:
-        """Plan F1 of decoded tokens against the problem's gold plan."""
+        """Return the plan F1 of decoded tokens against the problem's gold plan, from 0 to 1."""
         detokenizer = Detokenizer(self.tokenizer)
         text = "".join(detokenizer.add(token) for token in tokens if token not in self.stop) + detokenizer.finish()
         return plans.plan_f1(parse_plan(text, cap=None).subquestions, problem.plan or ())
@@ -156,7 +156,7 @@ def compare(
 
 
 def divergence(wanted: Logits, given: Logits) -> Any:
-    """KL divergence of each row's distribution, in nats: [rows]; at least 0 up to rounding."""
+    """Return the KL divergence of each row's distribution, in nats: (rows,), at least 0 up to rounding."""
     p, q = _log_softmax(wanted), _log_softmax(given)
     return (np.exp(p) * (p - q)).sum(axis=1)
 
@@ -167,6 +167,6 @@ def _log_softmax(logits: Logits) -> Any:
 
 
 def _tied(wanted: Logits, plan: Sequence[int], own: Sequence[int]) -> bool:
-    """Whether two plans first part at tokens that the reference holds equally likely."""
+    """Return whether two texts first differ at tokens that the reference considers equally likely."""
     first = next((n for n, (a, b) in enumerate(zip(plan, own, strict=False)) if a != b), None)
     return first is not None and abs(float(wanted[first, plan[first]] - wanted[first, own[first]])) < TIE

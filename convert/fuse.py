@@ -24,7 +24,7 @@ MICROSOFT = "com.microsoft"
 
 
 def fusible(config: Any) -> bool:
-    """Whether the architecture is one of `FUSIBLE`, without a window in its attention or scaled rotations."""
+    """Return whether the architecture is in `FUSIBLE`, has no attention window and no scaled rotations."""
     return config.architectures[0] in FUSIBLE and _plain_rotations(config)
 
 
@@ -95,7 +95,7 @@ class _Graph:
         return node
 
     def product(self, prefix: str) -> tuple[str, NDArray[Any], NDArray[Any] | None, str]:
-        """(input, weight [in, out], bias or None, output) of a linear module."""
+        """Return (input, weight (in, out), bias or None, output) of a linear module."""
         product = self.nodes[f"{prefix}/MatMul"]
         weight = self.weight(product.input[1])
         add = self.nodes.get(f"{prefix}/Add")
@@ -105,7 +105,7 @@ class _Graph:
         return product.input[0], weight, self.weight(bias), add.output[0]
 
     def joined(self, prefixes: list[str], name: str) -> str:
-        """One product for several linear modules of the same input; its output."""
+        """Replace several linear modules of the same input by one product; return its output."""
         parts = [self.product(prefix) for prefix in prefixes]
         weight = self.add_weight(f"{name}.weight", np.concatenate([weight for _, weight, _, _ in parts], axis=1))
         self.add("MatMul", [parts[0][0], weight], [f"{name}_product"])
@@ -117,7 +117,7 @@ class _Graph:
         return f"{name}_sum"
 
     def without_unused(self) -> None:
-        """Drop what no output needs, and put the rest in order."""
+        """Remove nodes and weights that no output needs, and sort the other nodes topologically."""
         replaced = {output for node in self.made for output in node.output}
         nodes = [node for node in self.graph.node if not replaced & set(node.output)] + self.made
         producer = {output: node for node in nodes for output in node.output if output}
@@ -157,7 +157,7 @@ def _norms(graph: _Graph, epsilon: float) -> None:
 
 
 def _positions(graph: _Graph, config: Any) -> None:
-    """The rotation tables, and how much of the cache is in use: both once for all layers."""
+    """Add the rotation tables and the lengths of the cache, once for all layers."""
     size = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
     theta = getattr(config, "rope_theta", 10_000.0)
     frequencies = 1.0 / (theta ** (np.arange(0, size, 2, dtype=np.float64) / size))
@@ -220,7 +220,7 @@ def plain_products(model: onnx.ModelProto) -> None:
 
 
 def tie(model: onnx.ModelProto, bits: int, block: int) -> None:
-    """Quantize embeddings, and let a head that shares one read the same weights.
+    """Quantize embeddings, and make a head with the same weights read the quantized ones.
 
     optimum leaves a tied head as a product with the transposed embedding, which the quantizer of onnxruntime
     passes by: both would stay in 32 bits, a third of a small model.
@@ -258,7 +258,7 @@ def tie(model: onnx.ModelProto, bits: int, block: int) -> None:
 
 
 def _read_packed(graph: onnx.GraphProto, name: str, rows: int, width: int, bits: int, block: int) -> None:
-    """Let the lookups and products of one graph read a table's packed weights."""
+    """Make the lookups and products of one graph read the packed weights of a table."""
     from onnx import helper
 
     packed, scales, flat = (f"{name}.{suffix}" for suffix in ("packed", "scales", "flat"))
@@ -285,7 +285,7 @@ def _read_packed(graph: onnx.GraphProto, name: str, rows: int, width: int, bits:
 
 
 def _graphs(graph: onnx.GraphProto) -> Iterator[onnx.GraphProto]:
-    """A graph and all graphs in its branches."""
+    """Yield a graph and all graphs in its branches."""
     yield graph
     for node in graph.node:
         for attribute in node.attribute:
@@ -302,7 +302,7 @@ def _replace(graph: onnx.GraphProto, node: onnx.NodeProto, made: list[onnx.NodeP
 
 
 def _origin(graph: onnx.GraphProto, name: str) -> str:
-    """Where a value comes from, through nodes that only change its shape."""
+    """Return the source of a value, through nodes that only change its shape."""
     producer = {output: node for node in graph.node for output in node.output}
     while name in producer and producer[name].op_type in ("Reshape", "Identity", "Cast"):
         name = producer[name].input[0]
@@ -310,7 +310,7 @@ def _origin(graph: onnx.GraphProto, name: str) -> str:
 
 
 def quantize_rows(table: NDArray[np.float32], bits: int, block: int) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
-    """Blockwise symmetric weights as onnxruntime packs them.
+    """Quantize weights blockwise and symmetrically, packed as onnxruntime reads them.
 
     Args:
         table: [rows, width], `width` a multiple of `block`.

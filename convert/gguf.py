@@ -203,7 +203,7 @@ def run_converter(script: Path, arguments: list[str], folder: Path, target: Path
 
 
 def _known_architectures(log: str) -> str | None:
-    """For an architecture that the converter does not know: its name, and what is known to work."""
+    """Return which architecture the converter does not know, and which it does; None if the log names none."""
     marker = "ERROR:hf-to-gguf:Model "
     if marker not in log or "is not supported" not in log:
         return None
@@ -212,7 +212,7 @@ def _known_architectures(log: str) -> str | None:
 
 
 def with_facts(path: Path, checkpoint: Checkpoint, name: str) -> None:
-    """Write what `student.json` says of the student into the file itself, under `dnc_edge.student`."""
+    """Write name, roles, stop pieces and limits into the file itself, under `dnc_edge.student`."""
     import gguf as package
     from gguf.constants import Keys
     from gguf.scripts.gguf_new_metadata import MetadataDetails, copy_with_new_metadata
@@ -235,7 +235,7 @@ def with_facts(path: Path, checkpoint: Checkpoint, name: str) -> None:
 
 
 def adds_space(checkpoint: Path) -> bool:
-    """Whether the checkpoint's tokenizer puts a space before a text."""
+    """Return whether the checkpoint's tokenizer adds a space before a text."""
     from transformers import AutoTokenizer
 
     tokens = AutoTokenizer.from_pretrained(checkpoint).backend_tokenizer.encode("a", add_special_tokens=False).tokens

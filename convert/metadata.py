@@ -10,7 +10,7 @@ from dnc_edge.errors import ExtraMissing, InputError, MissingError
 
 
 def read(file: Path) -> Any:
-    """A `gguf.GGUFReader` on a file.
+    """Open a file with `gguf.GGUFReader`.
 
     Raises:
         MissingError: there is no such file. InputError: it is no GGUF file, or damaged.
@@ -29,7 +29,7 @@ def read(file: Path) -> Any:
 
 
 def contents(reader: Any, key: str) -> Any:
-    """The value of a metadata key, or None."""
+    """Return the value of a metadata key; None if the file does not have it."""
     field = reader.get_field(key)
     return None if field is None else field.contents()
 
@@ -56,7 +56,7 @@ def copy(reader: Any, target: Path, tensors: Iterable[tuple[str, Any, Any]], unw
 
 
 def nameless(file: Path, target: Path) -> None:
-    """Copy a GGUF file without what it says of the paths that it was made from."""
+    """Copy a GGUF file without metadata that names the paths it was made from."""
     reader = read(file)
     tensors = ((tensor.name, tensor.data, tensor.tensor_type) for tensor in reader.tensors)
     copy(reader, target, tensors, unwanted=("general.base_model.", "general.name", "general.tags"))

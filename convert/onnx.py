@@ -132,7 +132,7 @@ def export(checkpoint: Checkpoint, folder: Path) -> Exported:
 
 
 def at_level(graph: Callable[[], onnx_package.ModelProto], level: str) -> onnx_package.ModelProto:
-    """The graph with the weights of its products at a level; embeddings that the head shares are kept once."""
+    """Return the graph with the weights of its products at a level; an embedding that the head shares is stored once."""
     model = graph()
     setting = LEVELS[level]
     if setting is None:

@@ -15,7 +15,7 @@ LEVELS = {
 
 
 def parse_levels(text: str, known: Collection[str] = LEVELS) -> list[str]:
-    """Levels of a comma-separated list, in order, each once.
+    """Return the levels of a comma-separated list, in order, without repeats.
 
     Raises:
         UsageError: one is unknown; the list is shown.

@@ -22,7 +22,7 @@ _WANTED = ("convert_hf_to_gguf.py", "convert_lora_to_gguf.py", "conversion/", "g
 
 
 def converter(checkout: Path | None = None) -> Path:
-    """Directory that holds convert_hf_to_gguf.py, conversion/ and gguf-py/.
+    """Return the directory that holds convert_hf_to_gguf.py, conversion/ and gguf-py/.
 
     Args:
         checkout: a llama.cpp checkout of the user's; None fetches what fits.

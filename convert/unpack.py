@@ -81,7 +81,7 @@ def unpack(file: Path, target: Path, progress: Progress = SILENT) -> Path:
 
 
 def _tokenizer(reader: Any) -> Any:
-    """The file's vocabulary for transformers; no token is put before a text."""
+    """Return the file's vocabulary as a tokenizer of transformers that adds no token before a text."""
     from tokenizers import Tokenizer
     from transformers import PreTrainedTokenizerFast
 
@@ -123,6 +123,6 @@ def pack(checkpoint: Path, target: Path) -> None:
 
 
 def _rotated(value: Any, heads: int) -> Any:
-    """Rows of a projection in llama.cpp's order: it rotates neighbours, transformers halves of a head."""
+    """Return the rows of a projection in llama.cpp's order: it rotates neighbours, transformers halves of a head."""
     rows, width = value.shape
     return value.reshape(heads, 2, rows // heads // 2, width).swapaxes(1, 2).reshape(rows, width)

@@ -35,7 +35,7 @@ _RULES: dict[str, list[dict[str, Any]]] = {
 
 
 def tokenizer_json(reader: Any) -> dict[str, Any]:
-    """What `tokenizers` reads, from the metadata of a GGUF file.
+    """Return the vocabulary in a GGUF file's metadata as `tokenizers` reads it.
 
     Args:
         reader: of `metadata.read`.
@@ -86,7 +86,7 @@ def tokenizer_json(reader: Any) -> dict[str, Any]:
 
 
 def _merges(ids: Mapping[str, int], scores: Sequence[float]) -> list[tuple[str, str]]:
-    """Sentencepiece merges whatever pair makes the piece of the highest score; as a list, the best pair first."""
+    """Return the merges of a sentencepiece vocabulary, the pair that makes the piece of the highest score first."""
     found = [
         (-scores[id], ids[left], ids[right], left, right)
         for token, id in ids.items()

@@ -114,7 +114,7 @@ def _apart(id: str) -> bool:
 def _before_and_after(
     source: str, adapter: Path, problems: Sequence[Demonstration], config: SftConfig
 ) -> tuple[float, float]:
-    """Plan F1 of the base as it is, and of the base with the adapter, on the same problems, each by its own prompt."""
+    """Return the plan F1 of the base without and with the adapter on the same problems, each by its own prompt."""
     from peft import PeftModel
 
     untrained, base = (

@@ -48,7 +48,7 @@ class Arithmetic:
 
     @property
     def weights(self) -> Any:
-        """Type of the weights of a pretrained base: 16 bits where a GPU computes in them."""
+        """Return the type of a pretrained base's weights: 16 bits if a GPU computes in them."""
         import torch
 
         return torch.bfloat16 if self.bf16 and self.device == "cuda" else torch.float32
@@ -83,7 +83,7 @@ def choose(precision: str) -> Arithmetic:
 
 @functools.cache
 def cpu_speedup() -> float:
-    """How many times as fast this processor multiplies matrices in bfloat16 as in float32."""
+    """Measure how many times as fast this processor multiplies matrices in bfloat16 as in float32."""
     import torch
 
     def seconds(matrix: Any) -> float:

@@ -44,7 +44,7 @@ class Augmenter:
         self.he = sorted(name for name in self.names if she[name] < 0)
 
     def names_swapped(self, demonstration: Demonstration, rng: Random, invented: float = 0.3) -> Demonstration:
-        """Each known name becomes another of its kind, or (share `invented`) one made of syllables."""
+        """Replace each known name by another of its kind, or (share `invented`) by one made of syllables."""
         present = sorted(self.names.intersection(re.findall(r"\w+", demonstration.question)))
         swaps: dict[str, str] = {}
         for name in present:
@@ -56,7 +56,7 @@ class Augmenter:
         return _mapped(demonstration, swaps)
 
     def numbers_swapped(self, demonstration: Demonstration, rng: Random) -> Demonstration:
-        """Whole numbers from 2 to 999 become others of about their size; the solution no longer holds."""
+        """Replace whole numbers from 2 to 999 by others of about their size; the solution is dropped."""
         numbers = sorted(set(NUMBER.findall(demonstration.question)))
         swaps: dict[str, str] = {}
         for number in numbers:

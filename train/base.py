@@ -63,12 +63,12 @@ class BaseConfig:
 
 
 def held_out(demonstration: Demonstration) -> bool:
-    """About 3 % of the training side, by id: for choosing between runs, never trained on."""
+    """Return whether a demonstration is held out: about 3 % by id, to choose between runs, never trained on."""
     return hashlib.sha256(demonstration.id.encode()).digest()[0] < 8
 
 
 def written_problems(config: BaseConfig, position: float) -> int:
-    """How many problems a program writes for an epoch; `progress` is 0 in the first epoch, 1 in the last."""
+    """Return how many problems a program writes for an epoch; `position` is 0 in the first epoch, 1 in the last."""
     return round(config.synthetic_first + (config.synthetic_last - config.synthetic_first) * position)
 
 
@@ -112,7 +112,7 @@ def epoch_examples(
 
 
 def batches(examples: list[Example], batch_tokens: int, rng: Random) -> Iterator[list[Example]]:
-    """Batches of examples of like length, at most `batch_tokens` tokens with padding, in random order."""
+    """Yield batches of examples of similar length, of at most `batch_tokens` tokens with padding, in random order."""
     ordered = sorted(examples, key=lambda example: len(example.tokens) + rng.random() * 8)
     made: list[list[Example]] = [[]]
     for example in ordered:
@@ -124,7 +124,7 @@ def batches(examples: list[Example], batch_tokens: int, rng: Random) -> Iterator
 
 
 def collate(batch: list[Example], device: str) -> tuple[Any, Any]:
-    """(tokens, weights), each [batch, longest], padded on the right with weight 0."""
+    """Return (tokens, weights), each (batch, longest), padded on the right with weight 0."""
     import torch
 
     longest = max(len(example.tokens) for example in batch)
@@ -137,7 +137,7 @@ def collate(batch: list[Example], device: str) -> tuple[Any, Any]:
 
 
 def weighted_loss(model: Any, tokens: Any, weights: Any, *, bf16: bool) -> tuple[Any, Any]:
-    """(sum of weighted losses, sum of weights); padding sits right of everything that is predicted."""
+    """Return (sum of weighted losses, sum of weights); padding is to the right of everything that is predicted."""
     import torch
 
     with torch.autocast(tokens.device.type, torch.bfloat16, enabled=bf16):

@@ -34,7 +34,7 @@ class Base:
 
 
 def quietly() -> None:
-    """No bars of the libraries' own where nobody watches."""
+    """Turn the libraries' own progress bars off if stderr is no terminal."""
     if not sys.stderr.isatty():
         import datasets
 
@@ -42,7 +42,7 @@ def quietly() -> None:
 
 
 def open_base(source: str, *, role: str | None = None, scratch: Path, limit: int) -> Base:
-    """A checkpoint of `train base`, any local one, a GGUF file, or one on the hub, with the templates of its roles.
+    """Open a checkpoint of `train base`, any local one, a GGUF file, or one on the hub, with its roles' templates.
 
     Args:
         source: a directory, a GGUF file, or a hub repository.
@@ -66,7 +66,7 @@ def open_base(source: str, *, role: str | None = None, scratch: Path, limit: int
 
 
 def load_model(base: Base, *, dtype: Any, quantized: bool = False) -> Any:
-    """The base's weights.
+    """Load the base's weights.
 
     Args:
         dtype: their type; see `Arithmetic.weights`.
@@ -92,7 +92,7 @@ def load_model(base: Base, *, dtype: Any, quantized: bool = False) -> Any:
 
 
 def adapted(model: Any, config: Any, *, quantized: bool = False, start: str = "") -> Any:
-    """The model with a fresh LoRA adapter, as a config's rank, alpha, dropout, modules and seed say.
+    """Return the model with a new LoRA adapter of the config's rank, alpha, dropout, modules and seed.
 
     Raises:
         UsageError: a target module is not there, or could not be converted afterwards.
@@ -150,7 +150,7 @@ def save(trainer: Any, base: Base, out: Path, training: Mapping[str, Any], sourc
 
 
 def last_good(runs: Path) -> Path | None:
-    """The newest checkpoint that was saved whole: what a kill cut off has no trainer_state.json, or half a one."""
+    """Return the newest complete checkpoint: one that a kill cut off has no readable trainer_state.json."""
     for path in sorted(runs.glob("checkpoint-*"), key=lambda path: -int(path.name.rpartition("-")[2])):
         try:
             json.loads((path / "trainer_state.json").read_text(encoding="utf-8"))
@@ -161,7 +161,7 @@ def last_good(runs: Path) -> Path | None:
 
 
 def fingerprint(demonstrations: Sequence[Demonstration]) -> str:
-    """Hash of the data of a run, kept beside its weights."""
+    """Return the hash of a run's data, which is kept with its weights."""
     digest = hashlib.sha256()
     for demonstration in demonstrations:
         digest.update(json.dumps(asdict(demonstration), sort_keys=True).encode())

@@ -41,7 +41,7 @@ class Demonstration:
 
 
 def of_record(record: Record) -> Demonstration:
-    """What a question that was asked shows: the plan of its decomposer, the solution of its solver."""
+    """Return a record as a demonstration: its decomposer's plan, its solver's solution."""
     return Demonstration(
         record.id,
         record.question,
@@ -55,12 +55,12 @@ def of_record(record: Record) -> Demonstration:
 
 
 def half(question: str) -> int:
-    """Which half of all questions one belongs to, by its text: 0 or 1. For cross-fitting."""
+    """Return which half of all questions one belongs to by its text, 0 or 1; for cross-fitting."""
     return hashlib.sha256(question.strip().encode()).digest()[1] & 1
 
 
 def read(path: Path, *, skip_bad: bool = False, progress: Progress = SILENT) -> Iterator[Demonstration]:
-    """Demonstrations of a JSONL file; a broken line is named by its number.
+    """Yield the demonstrations of a JSONL file.
 
     Args:
         path: the file.

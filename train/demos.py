@@ -66,7 +66,7 @@ def demos(
 
 
 def demonstration(record: Record, question: Demonstration, teacher: str, sample: int) -> Demonstration:
-    """What a record shows: its plan, and its solution in the numbered form that students learn."""
+    """Return a record as a demonstration: its plan, and its solution in the numbered form that students learn."""
     solution = None
     if (answer := short_answer(record)) is not None:
         steps = numbered(record.subanswers) if record.subanswers else (record.text or "").split(FINAL_ANSWER)[0].strip()

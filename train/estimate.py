@@ -89,7 +89,7 @@ def estimate(
 
 
 def _shape(made: Sequence[Example], base: Base, config: SftConfig, arithmetic: Arithmetic) -> Estimate:
-    """What examples and shape tell; no weights are read.
+    """Estimate from the examples and the model's shape; no weights are read.
 
     Memory is weights, gradients and Adam's two moments, and the activations of a micro-batch.
     """
@@ -167,7 +167,7 @@ def _measured(
 
 
 def _clock(device: str) -> Any:
-    """A callback that times steps of one micro-batch, and stops the training when that will do."""
+    """Return a callback that times steps of one micro-batch, and stops the training once they suffice."""
     import torch
     from transformers import TrainerCallback
 

@@ -24,7 +24,7 @@ class Example:
 
 
 def pair(demonstration: Demonstration, role: str, *, with_plan: bool = True) -> tuple[str, str] | None:
-    """(user message, completion) of a role; None where the demonstration does not show it."""
+    """Return (user message, completion) of a role; None if the demonstration does not show it."""
     plan = demonstration.subquestions
     if role == "decompose":
         if plan is None:
@@ -57,7 +57,7 @@ class Encoder:
         self.end = tokenizer.eos_token_id if end is None else end
 
     def subword_sampling(self, dropout: float) -> None:
-        """BPE dropout: the share of merges left out at random while encoding; 0 turns it off."""
+        """Set the share (0 to 1) of merges that are left out at random while encoding (BPE dropout)."""
         self.tokenizer.backend_tokenizer.model.dropout = dropout or None
 
     def text(self, text: str) -> list[int]:
@@ -71,7 +71,7 @@ class Encoder:
         return ids
 
     def example(self, role: str, user: str, completion: str, *, prompt_weight: float) -> Example | None:
-        """None where the whole is longer than the limit."""
+        """Encode an example; None if it is longer than the limit."""
         prompt = self.prompt(role, user)
         target = [*self.text(completion), self.end]
         if len(prompt) + len(target) > self.limit:

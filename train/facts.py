@@ -49,7 +49,7 @@ CARD = {
 
 
 def chat_template(templates: Mapping[str, str] = TEMPLATES) -> str:
-    """Jinja for servers: the last message in the template of the role that the instruction names first."""
+    """Return the chat template for servers: the last message in the template of the role that the instruction names."""
     (plan_head, plan_tail), (solve_head, solve_tail) = (
         templates[role].split("{user}") for role in ("decompose", "solve")
     )

@@ -88,7 +88,7 @@ def feedback(
 
 
 def preferences(tried: Iterable[Tried]) -> list[Preference]:
-    """A pair for each question of which some plan succeeded and some failed: the likeliest of either kind."""
+    """Return a pair for each question with plans that succeeded and plans that failed: the likeliest of each."""
     by_question: dict[str, list[Tried]] = {}
     for one in tried:
         if one.subquestions:
@@ -105,7 +105,7 @@ def preferences(tried: Iterable[Tried]) -> list[Preference]:
 
 
 def read(path: Path) -> list[Preference]:
-    """Preferences of a JSONL file.
+    """Read preferences from a JSONL file.
 
     Raises:
         InputError: it cannot be read, or a line is none.

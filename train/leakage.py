@@ -17,12 +17,12 @@ NEAR = 0.7
 
 
 def normalise(text: str) -> str:
-    """Lower case, digits kept, punctuation and spacing folded."""
+    """Return a text in lower case with punctuation and spacing folded; digits stay."""
     return " ".join(re.findall(r"\w+", text.lower()))
 
 
 def frozen_questions() -> Iterable[str]:
-    """Every question of every frozen test side but DROP's, whose passages tell."""
+    """Yield the questions of every frozen test side except DROP's, which is known by its passages."""
     for name in ("gsm8k/test.jsonl", "gsm8k/test_socratic.jsonl"):
         yield from (row["question"] for row in files.read_jsonl(name))
     yield from (row["problem"] for row in files.read_jsonl("gsm8k_ai_subq/qg_test_data_raw.jsonl"))
@@ -57,7 +57,7 @@ class FrozenSides:
 
     @functools.cached_property
     def _index(self) -> tuple[list[int], dict[tuple[str, ...], list[int]]]:
-        """How many runs of words each question has, and which questions hold a run; only `leak` needs it."""
+        """How many runs of words each question has, and which questions contain a run; only `leak` needs it."""
         sizes: list[int] = []
         holders: dict[tuple[str, ...], list[int]] = {}
         for number, question in enumerate(sorted(self.questions)):
@@ -72,13 +72,13 @@ class FrozenSides:
         return cls(frozen_questions())
 
     def holds(self, demonstration: Demonstration) -> bool:
-        """Whether the question, or its passage, is on a test side."""
+        """Return whether the question, or its passage, is on a test side."""
         if demonstration.context is not None and drop.on_test_side(demonstration.context):
             return True
         return normalise(demonstration.question) in self.questions
 
     def leak(self, demonstration: Demonstration) -> str | None:
-        """Whether the question is on a test side "exactly" or "nearly" (most runs of five words shared), or None.
+        """Return "exactly" or "nearly" (most runs of five words shared) if the question is on a test side, else None.
 
         Questions over a passage are told apart by their passages, however alike they are asked.
         """
@@ -95,7 +95,7 @@ class FrozenSides:
         return None
 
     def refuse(self, demonstrations: Iterable[Demonstration]) -> None:
-        """Stop a run that would train on a test question.
+        """Raise if a demonstration is on a test side.
 
         Raises:
             InputError: names the first few that leak.

@@ -21,7 +21,7 @@ _COMPARED = (
 
 
 def natural_step(step: str) -> str | None:
-    """A step of MuSiQue as a question: its spelling tidied, a relation worded; None if neither can be done."""
+    """Return a step of MuSiQue as a question, its spelling tidied or its relation worded; None if that fails."""
     subject, arrow, relation = step.partition(">>")
     if arrow:
         return worded(subject, relation)
@@ -30,7 +30,7 @@ def natural_step(step: str) -> str | None:
 
 
 def musique() -> Iterator[Demonstration]:
-    """MuSiQue's training side: two to four steps, `#k` for earlier answers."""
+    """Yield MuSiQue's training side: two to four steps, `#k` for earlier answers."""
     tested = {fold(row["question"]) for row in files.read_jsonl("musique/test.jsonl")}
     for row in files.read_jsonl("musique/train.jsonl"):
         steps = [natural_step(step["question"]) for step in row["question_decomposition"]]
@@ -48,13 +48,13 @@ def musique() -> Iterator[Demonstration]:
 
 
 def _alike(first: str, second: str) -> bool:
-    """Whether two spellings name the same: one holds the other, brackets dropped."""
+    """Return whether two spellings name the same thing: one contains the other, without brackets."""
     one, other = (fold(re.sub(r"\(.*?\)", "", name)).replace(",", "") for name in (first, second))
     return one in other or other in one
 
 
 def two_wiki_plan(row: dict[str, Any]) -> tuple[str, ...] | None:
-    """Sub-questions of a 2Wiki question: one for each triple, `#k` for an earlier object, the comparison last.
+    """Return the sub-questions of a 2Wiki question: one per triple, `#k` for an earlier object, the comparison last.
 
     Returns:
         None if a relation has no wording, or the question compares in a way that is not known.
@@ -80,7 +80,7 @@ def two_wiki_plan(row: dict[str, Any]) -> tuple[str, ...] | None:
 
 
 def two_wiki() -> Iterator[Demonstration]:
-    """2WikiMultihopQA's training side: chains, comparisons of two, comparisons of what two lead to."""
+    """Yield 2WikiMultihopQA's training side: chains, and comparisons of two things or of what they lead to."""
     for row in files.read_jsonl("2wiki/train.jsonl"):
         plan = two_wiki_plan(row)
         if plan is not None and len(plan) > 1:

@@ -19,7 +19,7 @@ LEAST_NORM = 1e-7
 
 
 def orthogonalized(matrix: Any, dtype: Any) -> Any:
-    """A matrix of nearly the same singular vectors, whose singular values are all near 1; computed in `dtype`."""
+    """Return a matrix of nearly the same singular vectors, with all singular values near 1; computed in `dtype`."""
     a, b, c = COEFFICIENTS
     flat = matrix.shape[0] > matrix.shape[1]
     x = (matrix.T if flat else matrix).to(dtype)

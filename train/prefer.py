@@ -178,7 +178,7 @@ def _start(source: str, out: Path, config: PreferConfig, progress: Progress) -> 
 
 
 def _prompt(base: Base, question: str, context: str | None) -> str:
-    """A prompt as text, which TRL tokenizes; it must give the tokens that the student sees when it runs.
+    """Return a prompt as text for TRL, which must tokenize it as the student does at run time.
 
     Raises:
         InputError: it does not.

@@ -27,7 +27,7 @@ class Labelled:
 
 
 def split_reply(reply: str) -> tuple[str, str]:
-    """(rationale, label) of a teacher's few-shot reply; problems that it invents afterwards do not count."""
+    """Return (rationale, label) of a teacher's few-shot reply, without problems that it invents afterwards."""
     own = re.split(r"\n\s*(?:Q|Premise)\s*:", own_part(reply))[0]
     match = list(_ANSWER.finditer(own))
     if not match:
@@ -37,13 +37,13 @@ def split_reply(reply: str) -> tuple[str, str]:
 
 
 def _svamp_label(text: str) -> str:
-    """An expression in one form: "( 8.0 * 35.0 )" and "(8 * 35)" are the same."""
+    """Return an expression in canonical form: "( 8.0 * 35.0 )" and "(8 * 35)" become the same."""
     text = re.sub(r"(\d)\.0\b", r"\1", text)
     return "".join(text.split()).replace("(", "( ").replace(")", " )")
 
 
 def svamp(side: str) -> Iterator[Labelled]:
-    """SVAMP: the label is the expression. Rationales of PaLM, in files of 500."""
+    """Yield SVAMP, whose label is the expression, with PaLM's rationales from files of 500."""
     rows = list(files.read_jsonl(f"{_ROOT}/svamp/svamp_{side}.json"))
     for number, (row, reply) in enumerate(zip(rows, _replies("svamp", side), strict=True), start=1):
         rationale, label = split_reply(reply)
@@ -52,7 +52,7 @@ def svamp(side: str) -> Iterator[Labelled]:
 
 
 def commonsenseqa(side: str) -> Iterator[Labelled]:
-    """CommonsenseQA: the label is the choice."""
+    """Yield CommonsenseQA, whose label is the choice."""
     rows = list(files.read_jsonl(f"{_ROOT}/cqa/cqa_{side}.json"))
     for row, reply in zip(rows, _replies("cqa", side), strict=True):
         rationale, label = split_reply(reply)
@@ -74,7 +74,7 @@ def _inference(task: str) -> Callable[[str], Iterator[Labelled]]:
 
 
 def _replies(task: str, side: str) -> Iterator[str]:
-    """The teacher's replies of all files of a side, in order."""
+    """Return the teacher's replies in all files of a side, in order."""
     for number in range(1000):
         try:
             yield from files.read_json(f"{_ROOT}/{task}/llm/{side}_CoT_{number}.json")
@@ -93,7 +93,7 @@ TASKS: dict[str, Callable[[str], Iterator[Labelled]]] = {
 
 
 def load(task: str, side: str) -> list[Labelled]:
-    """The "train" or "test" side of a task.
+    """Load the "train" or "test" side of a task.
 
     Raises:
         UsageError: there is no such task. DataMissing: its data are not there.

@@ -96,6 +96,6 @@ QUESTIONS: dict[str, str] = {
 
 
 def question(subject: str, relation: str) -> str | None:
-    """The question whose answer is the object of a relation; None for a relation that is not in the table."""
+    """Return the question whose answer is the object of a relation; None if the relation is not in the table."""
     wording = QUESTIONS.get(relation.strip())
     return wording.format(s=" ".join(subject.split())) if wording else None

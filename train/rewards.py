@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @contextlib.contextmanager
 def solver_reward(solvers: Sequence[str], run: PaidRun, replies: Path) -> Generator[Reward]:
-    """A reward by one solver, or by two that were trained on either half of the questions.
+    """Yield a reward by one solver, or by two that were each trained on one half of the questions.
 
     The same plan of the same question is never solved twice, in this run or the next.
     """

@@ -84,7 +84,7 @@ def screen(
 
 
 def cleaned(demonstration: Demonstration, report: Report) -> Demonstration | None:
-    """A demonstration without exact repeats and lines that ask nothing; None where that leaves no plan."""
+    """Return a demonstration without exact repeats and lines that ask nothing; None if that leaves no plan."""
     plan = demonstration.subquestions
     if not plan:
         return demonstration
@@ -103,7 +103,7 @@ def cleaned(demonstration: Demonstration, report: Report) -> Demonstration | Non
 
 
 def missed(demonstration: Demonstration) -> str | None:
-    """Why a demonstration is no success; None where its solution ends in the gold answer, as a number or as text."""
+    """Return why a demonstration is no success; None if its solution ends in the gold answer (number or text)."""
     if demonstration.answer is None:
         return "no gold answer to judge by"
     if demonstration.solution is None:

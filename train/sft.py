@@ -69,7 +69,7 @@ class SftConfig:
 
 
 def shown(demonstration: Demonstration, config: SftConfig) -> list[tuple[str, str, str]]:
-    """(role, user message, completion) of each role that the config trains and the demonstration shows."""
+    """Return (role, user message, completion) of each role that the config trains and the demonstration shows."""
     found = []
     for role in ("decompose", "solve") if config.role == "both" else (config.role,):
         one = targeted(demonstration, config.target) if role == "solve" else demonstration
@@ -79,12 +79,12 @@ def shown(demonstration: Demonstration, config: SftConfig) -> list[tuple[str, st
 
 
 def _share(demonstration: Demonstration) -> float:
-    """A number from 0 to 1 that stays a demonstration's own, by its id."""
+    """Return a number from 0 to 1 that depends on a demonstration's id alone."""
     return hashlib.sha256(demonstration.id.encode()).digest()[3] / 256
 
 
 def targeted(demonstration: Demonstration, target: str) -> Demonstration | None:
-    """A demonstration with the solver's target: the teacher's solution, it with the gold answer, or the answer."""
+    """Return a demonstration with the target of `SftConfig.target` in place of its solution; None if it has none."""
     answer, solution = demonstration.answer, demonstration.solution
     if target == "teacher":
         return demonstration
@@ -101,7 +101,7 @@ def targeted(demonstration: Demonstration, target: str) -> Demonstration | None:
 
 
 def solved_kinds(demonstrations: Sequence[Demonstration]) -> list[str]:
-    """The kinds of question that a solver learns: not those that it sees now and then."""
+    """Return the kinds of question that make up at least `LEAST_SHARE` of a solver's demonstrations."""
     kinds = Counter(kind_of(one.question, one.context) for one in demonstrations if one.solution is not None)
     return sorted(kind for kind, count in kinds.items() if count >= LEAST_SHARE * kinds.total())
 
@@ -109,7 +109,7 @@ def solved_kinds(demonstrations: Sequence[Demonstration]) -> list[str]:
 def examples(
     demonstrations: Sequence[Demonstration], base: Base, config: SftConfig
 ) -> tuple[list[Example], Counter[str]]:
-    """Token ids with loss on completions alone, and how many demonstrations were used or left out, and why."""
+    """Return examples with loss on completions alone, and how many demonstrations were used or left out, and why."""
     made: list[Example] = []
     counts: Counter[str] = Counter()
     for demonstration in demonstrations:
@@ -130,7 +130,7 @@ def examples(
 def split(
     demonstrations: Sequence[Demonstration], config: SftConfig
 ) -> tuple[list[Demonstration], list[Demonstration]]:
-    """What is trained on, and the held-out problems whose plans are judged on the way: none of a solver."""
+    """Return what is trained on, and the held-out problems whose plans are judged meanwhile: none for a solver."""
     training = [d for d in demonstrations if not held_out(d) and config.half in (-1, half(d.question))]
     apart = [d for d in demonstrations if held_out(d) and d.subquestions and config.role != "solve"]
     return training, apart[: config.held_out]
@@ -291,7 +291,7 @@ def trainer_for(
 
 
 def completion_loss(model: Any, inputs: Mapping[str, Any], items: Any = None, *, first_weight: float = 1.0) -> Any:
-    """Cross-entropy of a batch's completions, each token's divided by how many there are.
+    """Compute the cross-entropy of a batch's completions, divided by the number of their tokens.
 
     Logits are computed only in the columns in which some row predicts a completion: the head is a fifth of a small
     model's work, and prompts are more than half of an example.
@@ -321,7 +321,7 @@ def completion_loss(model: Any, inputs: Mapping[str, Any], items: Any = None, *,
 
 
 def generated_f1(model: Any, base: Base, problems: Sequence[Demonstration]) -> float:
-    """Mean plan F1 of greedily generated plans against the demonstrations' own."""
+    """Return the mean plan F1 of greedily generated plans against the demonstrations' own."""
     import torch
 
     encoder, tokenizer = base.encoder, base.tokenizer

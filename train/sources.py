@@ -28,7 +28,7 @@ from dnc_edge.train.rationales import load as load_rationales
 
 
 def gsm8k() -> Iterator[Demonstration]:
-    """GSM8K train with the socratic sub-questions.
+    """Yield GSM8K train with the socratic sub-questions.
 
     Steps whose sub-question repeats an earlier one are answered there; "Define a variable" and other
     steps that ask nothing leave the plan, and their working joins the next sub-question's.
@@ -61,7 +61,7 @@ def gsm8k() -> Iterator[Demonstration]:
 
 
 def strategyqa() -> Iterator[Demonstration]:
-    """StrategyQA train: human decompositions with #k references; yes/no questions of fact."""
+    """Yield StrategyQA train: yes/no questions of fact with human decompositions that use #k references."""
     for row in files.read_json("strategyqa/train.json"):
         yield Demonstration(
             id=f"strategyqa-{row['qid']}",
@@ -74,7 +74,7 @@ def strategyqa() -> Iterator[Demonstration]:
 
 
 def qdmr_question(step: str) -> str:
-    """A QDMR step ("return #1 that have a port") as an English question ("Which of #1 have a port?")."""
+    """Return a QDMR step ("return #1 that have a port") as an English question ("Which of #1 have a port?")."""
     text = " ".join(step.strip().removeprefix("return").replace(" ,", ",").split())
     if match := re.match(r"(#\d) (that|who|which|where|when|with|from|in|on|of|to|besides|if|sorted by)\b(.*)", text):
         reference, link, rest = match.groups()
@@ -102,14 +102,14 @@ def _qdmr(row: dict[str, str], **fields: str | None) -> Demonstration:
 
 
 def break_facts() -> Iterator[Demonstration]:
-    """Break's ComplexWebQuestions rows (high-level QDMR): questions of fact."""
+    """Yield Break's ComplexWebQuestions rows (high-level QDMR): questions of fact."""
     for row in files.read_csv("break/QDMR-high-level/dev.csv"):
         if row["question_id"].startswith("CWQ"):
             yield _qdmr(row, id=f"break-{row['question_id']}", source="break/QDMR-high-level/dev.csv")
 
 
 def break_drop(*, held_out: bool = False) -> Iterator[Demonstration]:
-    """Break's DROP rows (high-level QDMR) joined to the one passage that asks the question.
+    """Yield Break's DROP rows (high-level QDMR) joined to the one passage that asks the question.
 
     Of the training side; with `held_out` those of the frozen test side, to measure on.
     """
@@ -134,7 +134,7 @@ def break_drop(*, held_out: bool = False) -> Iterator[Demonstration]:
 
 
 def _arithmetic(expression: str) -> str | None:
-    """The expression without spaces and needless brackets; None where it is not numbers and + - * /."""
+    """Return the expression without spaces and needless brackets; None if it is not made of numbers and + - * /."""
     if not re.fullmatch(r"[\d.+*/() -]+", expression):
         return None
     try:
@@ -145,7 +145,7 @@ def _arithmetic(expression: str) -> str | None:
 
 
 def _word_problem(question: str, expression: str, **fields: str) -> Demonstration | None:
-    """A word problem with its expression: one operator needs no decomposition, more have no plan here."""
+    """Return a word problem with its expression: with one operator it is left whole, with more it has no plan here."""
     arithmetic = _arithmetic(expression)
     if arithmetic is None:
         return None
@@ -163,7 +163,7 @@ def _word_problem(question: str, expression: str, **fields: str) -> Demonstratio
 
 
 def mawps() -> Iterator[Demonstration]:
-    """The train sets of MAWPS and MAWPS-single whose equation is X = an expression of numbers."""
+    """Yield the problems of MAWPS and MAWPS-single train whose equation is X = an expression of numbers."""
     for name, text in (("mawps", "original_text"), ("mawps-single", "sQuestion")):
         source = f"math_word_problems/{name}/trainset.json"
         for number, row in enumerate(files.read_json(source), start=1):
@@ -176,7 +176,7 @@ def mawps() -> Iterator[Demonstration]:
 
 
 def svamp() -> Iterator[Demonstration]:
-    """SVAMP's training side (inputs and gold expressions)."""
+    """Yield SVAMP's training side: inputs and gold expressions."""
     source = "distilling_step_by_step/svamp/svamp_train.json"
     for number, row in enumerate(files.read_jsonl(source), start=1):
         problem = _word_problem(row["input"], row["label"], id=f"svamp-train-{number}", source=source)
@@ -185,7 +185,7 @@ def svamp() -> Iterator[Demonstration]:
 
 
 def rationales(task: str) -> Callable[[], Iterator[Demonstration]]:
-    """A task's training side with PaLM's chain-of-thought rationales: solutions without a plan."""
+    """Return an importer of a task's training side with PaLM's rationales: solutions without a plan."""
 
     def read() -> Iterator[Demonstration]:
         for row in load_rationales(task, "train"):
@@ -218,7 +218,7 @@ MAY_SHIP = ("gsm8k", "strategyqa", "break-facts", "break-drop", "mawps", "svamp"
 
 
 def clean(name: str, sides: FrozenSides, counts: Counter[str] | None = None) -> Iterator[Demonstration]:
-    """Demonstrations of a source without repeats and without what a frozen test side holds.
+    """Return the demonstrations of a source without repeats and without questions of a frozen test side.
 
     Args:
         name: of `IMPORTERS`.
@@ -237,7 +237,7 @@ def clean(name: str, sides: FrozenSides, counts: Counter[str] | None = None) -> 
 
 
 def bundled() -> tuple[list[Demonstration], dict[str, Counter[str]]]:
-    """All demonstrations that may train bundled weights, and per source what was kept and dropped."""
+    """Return all demonstrations that may train bundled weights, and by source how many were kept and dropped."""
     sides = FrozenSides.load()
     kept: list[Demonstration] = []
     seen: set[tuple[str | None, str]] = set()
@@ -255,7 +255,7 @@ def bundled() -> tuple[list[Demonstration], dict[str, Counter[str]]]:
 
 
 def gather(names: Sequence[str], *, skip_bad: bool = False, progress: Progress = SILENT) -> list[Demonstration]:
-    """Demonstrations by the names of sources (`bundled`: all that may ship) and the paths of JSONL files.
+    """Return demonstrations by the names of sources (`bundled`: all that may ship) and the paths of JSONL files.
 
     Args:
         names: of `IMPORTERS`, "bundled", or paths that end in .jsonl. "NAME:COUNT" takes that many of a source at
@@ -293,7 +293,7 @@ def gather(names: Sequence[str], *, skip_bad: bool = False, progress: Progress =
 
 
 def texts() -> Iterator[str]:
-    """What the tokenizer is trained on: the demonstrations' text, GSM8K's thrice, and DROP's training passages."""
+    """Yield the texts that train the tokenizer: demonstrations, GSM8K's three times, DROP's training passages."""
     for demonstration in bundled()[0]:
         for _ in range(3 if demonstration.source.startswith("gsm8k") else 1):
             yield demonstration.question

@@ -52,7 +52,7 @@ class StepwiseConfig:
 
 
 def targets(row: Labelled, config: StepwiseConfig) -> tuple[str, str | None]:
-    """(label, rationale) to learn; the baselines learn no rationale."""
+    """Return (label, rationale) to learn; the baselines learn no rationale."""
     teacher = config.method == "distillation" or (config.method == "stepwise" and config.labels == "teacher")
     return (row.teacher_label if teacher else row.label), (row.rationale if config.method == "stepwise" else None)
 
@@ -122,14 +122,14 @@ def stepwise(
 
 
 def fraction(training: Sequence[Labelled], config: StepwiseConfig) -> list[Labelled]:
-    """A share of the training side, drawn by the seed; a smaller share is part of a larger one."""
+    """Draw a share of the training side by the seed; a smaller share is part of a larger one."""
     order = list(training)
     Random(config.seed).shuffle(order)
     return order[: max(1, round(config.fraction * len(order)))]
 
 
 def encoded(row: Labelled, base: Base, config: StepwiseConfig) -> dict[str, tuple[list[int], list[int]]] | None:
-    """(prompt, target) token ids of each task; None where one is longer than the limit."""
+    """Return (prompt, target) token ids of each task; None if one is longer than the limit."""
     label, rationale = targets(row, config)
     if not label:
         return None
@@ -146,7 +146,7 @@ def encoded(row: Labelled, base: Base, config: StepwiseConfig) -> dict[str, tupl
 
 
 def prompt_tokens(base: Base, text: str) -> list[int]:
-    """A prompt without a role: the prefix says which task it is. A causal model needs a line to go on from."""
+    """Return a prompt without a role, whose prefix names the task; a causal model needs a line break after it."""
     if base.encoder_decoder:
         return [*base.encoder.text(text), base.encoder.end]
     begin = [base.tokenizer.bos_token_id] if base.tokenizer.bos_token_id is not None else []
@@ -154,7 +154,7 @@ def prompt_tokens(base: Base, text: str) -> list[int]:
 
 
 def collated(batch: Sequence[dict[str, tuple[list[int], list[int]]]], base: Base) -> dict[str, dict[str, Any]]:
-    """One padded batch for each task."""
+    """Return one padded batch for each task."""
     import torch
 
     def padded(rows: list[list[int]], fill: int) -> Any:
@@ -179,7 +179,7 @@ def collated(batch: Sequence[dict[str, tuple[list[int], list[int]]]], base: Base
 
 
 def predicted(model: Any, base: Base, test: Sequence[Labelled], config: StepwiseConfig) -> stats.Estimate:
-    """Share of the test side whose generated label is the gold one."""
+    """Return the share of the test side whose generated label is the gold one."""
     import torch
 
     model.eval()

@@ -16,7 +16,7 @@ from dnc_edge.train.words import number_text
 
 
 def problems(seed: int) -> Iterator[Demonstration]:
-    """An endless stream of problems; the same for the same seed."""
+    """Yield problems without end, the same for the same seed."""
     rng = Random(seed)
     number = 0
     while True:

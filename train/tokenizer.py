@@ -76,7 +76,7 @@ def train_tokenizer(texts: Iterable[str], out: Path, *, vocabulary: int = 4096) 
 
 
 def load_tokenizer() -> Any:
-    """The fixed tokenizer of the students trained here, as transformers wants it."""
+    """Load the fixed tokenizer of the students trained here as a tokenizer of transformers."""
     from transformers import LlamaTokenizerFast
 
     return LlamaTokenizerFast.from_pretrained(FIXED)

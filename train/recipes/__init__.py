@@ -15,12 +15,12 @@ Config = TypeVar("Config")
 
 
 def names() -> list[str]:
-    """The recipes that come along."""
+    """Return the names of the bundled recipes."""
     return sorted(path.stem for path in FOLDER.glob("*.toml"))
 
 
 def find(recipe: str) -> Path:
-    """A recipe's file: one that comes along by its name, or any by its path.
+    """Return the file of a recipe: a bundled one by its name, or any by its path.
 
     Raises:
         InputError: there is neither.
@@ -34,7 +34,7 @@ def find(recipe: str) -> Path:
 
 
 def top(recipe: str) -> dict[str, Any]:
-    """What a recipe says beside its tables: `model`, the base to train on, and `data`.
+    """Return what a recipe sets outside its tables: `model`, the base to train on, and `data`.
 
     Raises:
         InputError: the file cannot be read.
@@ -47,7 +47,7 @@ def top(recipe: str) -> dict[str, Any]:
 
 
 def load(recipe: str | None, table: str, kind: type[Config], given: Mapping[str, Any] | None = None) -> Config:
-    """A table of a recipe, as the dataclass that it sets.
+    """Read a table of a recipe as the dataclass that it sets.
 
     Args:
         recipe: see `find`; None takes the defaults.
