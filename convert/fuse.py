@@ -313,15 +313,17 @@ def quantize_rows(table: NDArray[np.float32], bits: int, block: int) -> tuple[ND
     """Quantize weights blockwise and symmetrically, packed as onnxruntime reads them.
 
     Args:
-        table: [rows, width], `width` a multiple of `block`.
+        table: (rows, width), `width` a multiple of `block`.
+        bits: 4 or 8.
+        block: number of weights that share a scale.
 
     Returns:
-        packed [rows, blocks, block * bits / 8], low half-byte first; scales [rows, blocks]. A weight is
+        packed (rows, blocks, block * bits / 8), low half-byte first; scales (rows, blocks). A weight is
         (packed - 2 ** (bits - 1)) * scale.
     """
     middle = 1 << (bits - 1)
-    blocks = table.reshape(table.shape[0], -1, block)
-    extreme = np.take_along_axis(blocks, np.abs(blocks).argmax(axis=2, keepdims=True), axis=2)
+    blocks = table.reshape(table.shape[0], -1, block)  # (rows, blocks, block)
+    extreme = np.take_along_axis(blocks, np.abs(blocks).argmax(axis=2, keepdims=True), axis=2)  # (rows, blocks, 1)
     # The extreme itself is met exactly by the one value more that the negative side has.
     scales = extreme / -middle
     safe = np.where(scales == 0, 1, scales)

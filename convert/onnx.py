@@ -132,7 +132,7 @@ def export(checkpoint: Checkpoint, folder: Path) -> Exported:
 
 
 def at_level(graph: Callable[[], onnx_package.ModelProto], level: str) -> onnx_package.ModelProto:
-    """Return the graph with the weights of its products at a level; an embedding that the head shares is stored once."""
+    """Return the graph with its products' weights at a level; an embedding that the head shares is stored once."""
     model = graph()
     setting = LEVELS[level]
     if setting is None:

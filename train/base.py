@@ -137,13 +137,20 @@ def collate(batch: list[Example], device: str) -> tuple[Any, Any]:
 
 
 def weighted_loss(model: Any, tokens: Any, weights: Any, *, bf16: bool) -> tuple[Any, Any]:
-    """Return (sum of weighted losses, sum of weights); padding is to the right of everything that is predicted."""
+    """Return (sum of weighted losses, sum of weights), two scalars.
+
+    Args:
+        model: a causal language model.
+        tokens: (batch, tokens), padded on the right of everything that is predicted.
+        weights: (batch, tokens), of the loss of each token.
+        bf16: compute products in bfloat16.
+    """
     import torch
 
     with torch.autocast(tokens.device.type, torch.bfloat16, enabled=bf16):
-        logits = model(input_ids=tokens).logits[:, :-1]
+        logits = model(input_ids=tokens).logits[:, :-1]  # (batch, tokens - 1, vocabulary)
     losses = torch.nn.functional.cross_entropy(logits.flatten(0, 1).float(), tokens[:, 1:].flatten(), reduction="none")
-    flat = weights[:, 1:].flatten()
+    flat = weights[:, 1:].flatten()  # (batch * (tokens - 1),)
     return (losses * flat).sum(), flat.sum()
 
 

@@ -19,13 +19,18 @@ LEAST_NORM = 1e-7
 
 
 def orthogonalized(matrix: Any, dtype: Any) -> Any:
-    """Return a matrix of nearly the same singular vectors, with all singular values near 1; computed in `dtype`."""
+    """Return a matrix of nearly the same singular vectors, with all singular values near 1.
+
+    Args:
+        matrix: (rows, columns).
+        dtype: what is computed in.
+    """
     a, b, c = COEFFICIENTS
     flat = matrix.shape[0] > matrix.shape[1]
-    x = (matrix.T if flat else matrix).to(dtype)
+    x = (matrix.T if flat else matrix).to(dtype)  # (smaller, larger)
     x = x / x.norm().clamp(min=LEAST_NORM)
     for _ in range(ITERATIONS):
-        gram = x @ x.T
+        gram = x @ x.T  # (smaller, smaller)
         x = torch.addmm(x, torch.addmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
     return x.T if flat else x
 

@@ -306,12 +306,12 @@ def completion_loss(model: Any, inputs: Mapping[str, Any], items: Any = None, *,
     import torch
 
     labels = inputs["labels"]
-    targets = torch.nn.functional.pad(labels, (0, 1), value=-100)[:, 1:]  # what each position predicts
+    targets = torch.nn.functional.pad(labels, (0, 1), value=-100)[:, 1:]  # what each position predicts: (batch, tokens)
     columns = (targets != -100).any(dim=0).nonzero().squeeze(1)  # (kept,)
     # A cache would hide from the model that packed examples see nothing of each other.
     rest = {name: value for name, value in inputs.items() if name != "labels"} | {"use_cache": False}
     logits = model(**rest, logits_to_keep=columns).logits  # (batch, kept, vocabulary)
-    counted = (targets != -100)[:, columns]
+    counted = (targets != -100)[:, columns]  # (batch, kept)
     begins = (targets != -100) & (torch.nn.functional.pad(targets, (1, 0), value=-100)[:, :-1] == -100)
     losses = torch.nn.functional.cross_entropy(
         logits[counted].float(), targets[:, columns][counted], reduction="none"
@@ -333,6 +333,7 @@ def generated_f1(model: Any, base: Base, problems: Sequence[Demonstration]) -> f
     for begin in range(0, len(order), GENERATED_TOGETHER):
         chosen = order[begin : begin + GENERATED_TOGETHER]
         longest = max(len(prompts[index]) for index in chosen)
+        # (chosen, longest)
         tokens = torch.full((len(chosen), longest), tokenizer.pad_token_id, dtype=torch.long)
         mask = torch.zeros_like(tokens)
         for row, index in enumerate(chosen):
