@@ -11,7 +11,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -22,7 +21,7 @@ from dnc_edge.progress import SILENT, Progress
 from dnc_edge.students import manifest as manifests
 from dnc_edge.students.confidence import FEATURES, Confidence, features
 from dnc_edge.students.student import Generation, Student
-from dnc_edge.tasks import everyday
+from dnc_edge.tasks import everyday, stats
 from dnc_edge.tasks.plans import plan_f1
 from dnc_edge.tasks.problem import Problem
 from dnc_edge.train.base import held_out
@@ -124,18 +123,11 @@ def judged(student: Student, problems: Sequence[Problem], progress: Progress = S
 
 def fit(rows: Sequence[Judged]) -> dict[str, float]:
     """Fit weights of the features by ridge logistic regression over rows with a plan."""
-    from scipy.optimize import minimize
-
-    inputs = np.array([[*(row.features[name] for name in FEATURES), 1.0] for row in rows])  # (plans, features + 1)
-    good = np.array([row.f1 >= GOOD for row in rows], dtype=float)  # (plans,)
-    weights = np.array([row.weight for row in rows])
-
-    def loss(beta: Any) -> float:
-        z = inputs @ beta
-        return float((weights * (np.logaddexp(0, z) - good * z)).sum() + RIDGE * (beta[:-1] ** 2).sum())
-
-    beta = minimize(loss, np.zeros(inputs.shape[1]), method="L-BFGS-B").x
-    return {name: round(float(value), 4) for name, value in zip((*FEATURES, "bias"), beta, strict=True)}
+    inputs = [[row.features[name] for name in FEATURES] for row in rows]
+    weights = stats.logistic(
+        inputs, [row.f1 >= GOOD for row in rows], weights=[row.weight for row in rows], ridge=RIDGE
+    )
+    return {name: round(value, 4) for name, value in zip((*FEATURES, "bias"), weights, strict=True)}
 
 
 def auroc(confidences: Sequence[float], good: Sequence[bool]) -> float | None:

@@ -389,7 +389,8 @@ class RouteResult(_Json):
         chosen: what the route comes to.
         difference: its accuracy less that of always asking the strong solver.
         saved: the share of that one's dollars that it saves.
-        over_chance: its accuracy less that of choosing by chance at the same cost.
+        over_chance: its accuracy less that of choosing by chance at the same cost; line_over_chance: the mean of that
+            over all thresholds.
         auroc: of the chance that the cheap solver is enough; None if it always or never is.
         line, oracle_line: the route at every threshold, and the oracle at every cost.
     """
@@ -406,6 +407,7 @@ class RouteResult(_Json):
     difference: Estimate
     saved: Estimate
     over_chance: Estimate
+    line_over_chance: Estimate
     auroc: float | None
     line: Sequence[RoutePoint]
     oracle_line: Sequence[RoutePoint]

@@ -106,11 +106,13 @@ def route(
     def saved(rows: Any) -> float:
         return 1 - tested.taken(chosen, rows)[1] / tested.taken(everything, rows)[1]
 
-    def over_chance(rows: Any) -> float:
-        ours, paid = tested.taken(chosen, rows)
+    def over_chance(strong: Any, rows: Any) -> float:
+        ours, paid = tested.taken(strong, rows)
         low, high = tested.taken(nothing, rows), tested.taken(everything, rows)
         share = (paid - low[1]) / (high[1] - low[1]) if high[1] != low[1] else 0.0
         return ours - (low[0] + share * (high[0] - low[0]))
+
+    line = [chances < at for at in np.quantile(chances, np.linspace(0, 1, POINTS))] + [everything]
 
     return RouteResult(
         task=task.name,
@@ -123,10 +125,12 @@ def route(
         chosen=_point(tested, chosen),
         difference=stats.paired(np.where(chosen, tested.strong, tested.cheap), tested.strong),
         saved=stats.resampled(saved, n),
-        over_chance=stats.resampled(over_chance, n),
+        over_chance=stats.resampled(lambda rows: over_chance(chosen, rows), n),
+        line_over_chance=stats.resampled(
+            lambda rows: float(np.mean([over_chance(strong, rows) for strong in line])), n, resamples=500
+        ),
         auroc=auroc(list(chances), list(tested.enough)),
-        line=[_point(tested, chances < at) for at in np.quantile(chances, np.linspace(0, 1, POINTS))]
-        + [_point(tested, everything)],
+        line=[_point(tested, strong) for strong in line],
         oracle_line=_oracle(tested),
         settings=dict(settings or {}),
         machine=machine(),
