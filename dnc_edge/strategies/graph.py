@@ -124,7 +124,7 @@ class _Rounds:
             if isinstance(event, SubQuestion):
                 index = len(self._plan)
                 self._plan.append(event.text)
-                if says_its_order(self._question, event.text):
+                if says_its_order(self._question, event.text, index):
                     self._needs[index] = needed(event.text, index)
             elif told < len(self._plan):
                 # The plan goes on after what was told: that is not its last sub-question.

@@ -71,9 +71,14 @@ def needed(subquestion: str, index: int) -> frozenset[int]:
     return frozenset(number - 1 for number in prompts.references(subquestion) if number <= index)
 
 
-def says_its_order(question: Question, subquestion: str) -> bool:
-    """Whether what a sub-question needs can be told before the rest of its plan is known."""
-    return bool(prompts.references(subquestion)) or prompts.kind_of(question.text, question.context) != "problem"
+def says_its_order(question: Question, subquestion: str, index: int) -> bool:
+    """Whether what the sub-question at `index` needs can be told before the rest of its plan is known.
+
+    The first one needs nothing, whatever follows.
+    """
+    if index == 0 or prompts.references(subquestion):
+        return True
+    return prompts.kind_of(question.text, question.context) != "problem"
 
 
 def _names_quantities(question: Question, plan: Sequence[str]) -> bool:
