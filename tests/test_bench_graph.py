@@ -34,7 +34,7 @@ def test_wide_plans_are_sooner_side_by_side_and_chains_are_left_alone(tmp_path: 
     rows = {(row.task, row.strategy): row for row in result.rows}
     assert rows["wide", "graph"].over_dynamic.value > 1.7 and rows["wide", "auto"].over_static.value > 1.2
     assert rows["wide", "auto"].requests == 7 and rows["wide", "static"].requests == 1
-    assert rows["chain", "auto"].requests == 1 and rows["chain", "auto"].over_static.value == pytest.approx(1, abs=0.15)
+    assert rows["chain", "auto"].requests == 1 and rows["chain", "auto"].over_static.value == pytest.approx(1, abs=0.3)
     assert rows["chain", "graph"].requests == 2 and rows["chain", "dynamic"].requests == 3
     assert rows["wide", "graph"].usd_per_1000 > rows["wide", "static"].usd_per_1000 > 0
     again = read_result(json.loads(json.dumps(result.to_dict())))
