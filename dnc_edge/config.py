@@ -7,14 +7,19 @@ setting is DNC_EDGE_ and its name in capitals.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from dnc_edge.errors import UsageError
 from dnc_edge.settings import checked, known, option, setting, variable
-from dnc_edge.strategies import STRATEGIES
+
+
+def _strategies() -> Collection[str]:
+    from dnc_edge.strategies import STRATEGIES
+
+    return STRATEGIES
 
 
 @dataclass(frozen=True)
@@ -36,7 +41,11 @@ class Settings:
         "auto withholds plans that the student does not trust; always, or never",
         choices=("auto", "always", "never"),
     )
-    strategy: str = setting("static", f"how the two work together: {', '.join(STRATEGIES)}", choices=STRATEGIES)
+    strategy: str = setting(
+        "static",
+        "how decomposer and solver work together: single, static, dynamic, graph or auto",
+        choices=_strategies,
+    )
     mode: str = setting("cot", "without sub-questions: cot (step by step) or direct", choices=("cot", "direct"))
     shots: int = setting(0, "worked examples shown to an endpoint, 0 to 2", within=(0, 2))
     max_subquestions: int | None = setting(None, "cap on sub-questions", short="-n", within=(1, 50))

@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import Field, field, fields
 from typing import Any
 
@@ -27,7 +27,7 @@ def setting(
     help: str = "",
     *,
     short: str | None = None,
-    choices: Collection[str] = (),
+    choices: Collection[str] | Callable[[], Collection[str]] = (),
     within: tuple[float, float] | None = None,
 ) -> Any:
     """Describe a setting, for every place that it may come from.
@@ -36,7 +36,7 @@ def setting(
         default: its value if no source gives one.
         help: what the command line says about it.
         short: its one-letter option.
-        choices: the texts it may be; () allows any.
+        choices: the texts it may be, or a function that returns them when a value is checked; () allows any.
         within: least and most of a number; None is at least 1 for a whole one, above 0 for another.
     """
     return field(default=default, metadata={"help": help, "short": short, "choices": choices, "within": within})
@@ -84,7 +84,10 @@ def checked(
         value = _converted(value, wanted)
     except (ValueError, TypeError, OverflowError):
         raise error(f"{source}: {shown} is not {NAMES[wanted]}") from None
-    if (choices := limits.get("choices")) and value not in choices:
+    choices = limits.get("choices", ())
+    if callable(choices):
+        choices = choices()
+    if choices and value not in choices:
         unknown = shown if table else f"{name} {shown}"
         raise error(f"{source}: unknown {unknown}", hint=f"choose from: {', '.join(choices)}")
     if wanted in (int, float):

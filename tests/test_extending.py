@@ -8,11 +8,13 @@ from pathlib import Path
 import pytest
 
 from dnc_edge import tasks
+from dnc_edge.config import Settings
 from dnc_edge.decomposers import trivial
 from dnc_edge.edge import Edge
 from dnc_edge.errors import UsageError
 from dnc_edge.pipeline import Pipeline
 from dnc_edge.record_builder import RecordBuilder
+from dnc_edge.settings import known
 from dnc_edge.strategies import STRATEGIES, Parts, Strategy
 from dnc_edge.types import Event, Finished, Question
 from tests.fakes import ScriptedSolver
@@ -46,6 +48,11 @@ def test_a_new_strategy_is_a_class_and_an_entry(monkeypatch: pytest.MonkeyPatch)
     with pytest.raises(UsageError) as refused:
         Edge(strategy="unchecked")
     assert "checked" in str(refused.value.hint)
+
+
+def test_the_help_names_every_strategy_that_comes_along() -> None:
+    help = known(Settings)["strategy"].metadata["help"]
+    assert all(name in help for name in STRATEGIES)
 
 
 def test_a_new_task_is_a_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
