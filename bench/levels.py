@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
+from dnc_edge.convert.merge import merge
 from dnc_edge.convert.quantize import quantize
 from dnc_edge.errors import StudentError, UsageError
 from dnc_edge.files import replacing
+from dnc_edge.students import adapted
 from dnc_edge.students import manifest as manifests
 from dnc_edge.students.checksums import recorded
 from dnc_edge.students.choice import with_files
@@ -38,6 +41,8 @@ def with_levels(
 ) -> Manifest:
     """Copy a student to `target` and make the levels that it lacks there; what is there already stays.
 
+    Of a student that is adapters on a base, the base with its decomposer's adapter merged in is copied, in f16.
+
     Args:
         directory: the student.
         target: a folder for it.
@@ -47,6 +52,11 @@ def with_levels(
     Raises:
         UsageError: a level is unknown. StudentError: there is nothing to make levels from.
     """
+    if manifests.load(directory).base is not None:
+        if not (target / manifests.FILENAME).is_file():
+            say("merging the adapter into its base")
+            merged(directory, target)
+        directory = target
     manifest = manifests.load(directory)
     have = [level for level, _ in manifest.levels]
     known = list(dict.fromkeys([*have, *LEVELS]))
@@ -72,3 +82,27 @@ def with_levels(
     made = with_files(manifest, files)
     manifests.write(target, made)
     return made
+
+
+def merged(directory: Path, target: Path) -> None:
+    """Write a student that is an adapter on a base as one of full precision, for the roles that the adapter serves.
+
+    Raises:
+        StudentError: the base is not here, the adapter does not fit it, or none is for decomposing.
+    """
+    manifest = manifests.load(directory)
+    assert manifest.base is not None
+    adapter = manifest.roles["decompose"].adapter
+    if adapter is None:
+        raise StudentError(
+            f"student {manifest.name} has no adapter for decomposing", hint=f"measure its base, {manifest.base.name}"
+        )
+    folder, weights = adapted.base_of(manifest.base, manifest.name)
+    target.mkdir(parents=True, exist_ok=True)
+    path = target / f"{manifest.name}-f16.gguf"
+    with replacing(path) as partial:
+        merge(folder / weights.file, directory / adapter, partial)
+    roles = {name: replace(role, adapter=None) for name, role in manifest.roles.items() if role.adapter == adapter}
+    made = with_files(manifest, [recorded(path, "llama.cpp", "f16")])
+    probes = tuple(probe for probe in made.probes if probe.role in roles)
+    manifests.write(target, replace(made, base=None, roles=roles, probes=probes))

@@ -138,7 +138,8 @@ def memory(rows: Sequence[LevelRow]) -> Picture:
 
     def draw(axes: Any) -> None:
         places = range(len(rows))
-        axes.barh(places, [row.speed.peak_memory_bytes / 1e6 for row in rows], 0.7, color=COLOURS[5], label="peak")
+        peaks = [row.speed.peak_memory_bytes / 1e6 if row.speed else 0.0 for row in rows]
+        axes.barh(places, peaks, 0.7, color=COLOURS[5], label="peak")
         axes.barh(places, [row.bytes / 1e6 for row in rows], 0.4, color=COLOURS[0], label="files")
         axes.set_yticks(places, [row.label for row in rows])
         axes.set(xlabel="MB")
@@ -147,6 +148,53 @@ def memory(rows: Sequence[LevelRow]) -> Picture:
         axes.legend()
 
     return Picture("memory", "Peak memory of each level beside its size", draw, (7.2, 1.2 + 0.32 * len(rows)))
+
+
+def flips(rows: Sequence[LevelRow]) -> Picture:
+    """Shares of the plans that each level changes, the worse ones first."""
+
+    def draw(axes: Any) -> None:
+        left = [0.0] * len(rows)
+        parts = (
+            ("worse", COLOURS[1], [row.flips.worse.value for row in rows]),
+            ("better", COLOURS[2], [row.flips.better.value for row in rows]),
+            (
+                "changed, about as good",
+                COLOURS[5],
+                [row.flips.changed.value - row.flips.worse.value - row.flips.better.value for row in rows],
+            ),
+        )
+        for label, colour, widths in parts:
+            axes.barh(range(len(rows)), [100 * width for width in widths], 0.6, left=left, color=colour, label=label)
+            left = [a + 100 * b for a, b in zip(left, widths, strict=True)]
+        axes.set_yticks(range(len(rows)), [row.label for row in rows])
+        axes.set(xlabel="% of plans", xlim=(0, 100))
+        axes.invert_yaxis()
+        axes.grid(axis="x", alpha=0.25)
+        axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3)
+
+    alt = "Plans of each level that are others than full precision's: worse, better, or about as good"
+    return Picture("flips", alt, draw, (7.2, 1.6 + 0.32 * len(rows)))
+
+
+def risk_by_coverage(rows: Sequence[LevelRow]) -> Picture:
+    """Risk of each level's most trusted plans, a line for each level."""
+
+    def draw(axes: Any) -> None:
+        judged = [row for row in rows if row.calibration]
+        for number, row in enumerate(judged):
+            assert row.calibration is not None
+            risks = row.calibration.risks
+            shares = [100 * (step + 1) / len(risks) for step in range(len(risks))]
+            line = ("-", "--", ":")[number // len(COLOURS) % 3]
+            colour = COLOURS[number % len(COLOURS)]
+            axes.plot(shares, [100 * risk for risk in risks], line, color=colour, label=row.label)
+        axes.set(xlabel="% of plans delivered, the most trusted first", ylabel="% of them not good", xlim=(0, 100))
+        axes.grid(alpha=0.25)
+        axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
+
+    alt = "Share of plans that are not good among the most trusted ones of each level, by how many are delivered"
+    return Picture("risk-by-coverage", alt, draw, (7.2, 4.0))
 
 
 def accuracy_by(rows: Sequence[SystemRow], name: str, label: str, x: Callable[[SystemRow], float]) -> Picture:

@@ -1,85 +1,90 @@
-"""Which quantization level: size, speed, memory and plans of each on one task, ending in a recommendation.
+"""Which quantization level: size, plans, predictions, confidence, speed and memory of each, ending in a recommendation.
 
-Each row is kept as it is measured, so that an interrupted run goes on where it was.
+What is measured of a level is kept at once, so that an interrupted run goes on where it was.
 """
 
 from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from dnc_edge.bench.energy import Meter
 from dnc_edge.bench.folder import claim, write
-from dnc_edge.bench.levels import full_precision, with_levels
+from dnc_edge.bench.judge import COMPARED, Judge, Level
+from dnc_edge.bench.levels import with_levels
 from dnc_edge.bench.machine import machine, must_be_idle
-from dnc_edge.bench.plans import raw_lines
-from dnc_edge.bench.results import LevelFigures, LevelRow, QuantResult, Solved
+from dnc_edge.bench.margin import MARGIN, WORSE, recommendation
+from dnc_edge.bench.results import Flips, LevelFigures, LevelRow, QuantResult, Solved, TaskLoss
 from dnc_edge.bench.speed import speed, student_target
-from dnc_edge.convert import fidelity
-from dnc_edge.convert.decoders import Decoder, GgufDecoder, OnnxDecoder
-from dnc_edge.decomposers import StudentDecomposer
 from dnc_edge.engines.loading import installed
 from dnc_edge.errors import UsageError
 from dnc_edge.models import shown
-from dnc_edge.streams import result_of
 from dnc_edge.students import manifest as manifests
-from dnc_edge.students.manifest import Manifest
 from dnc_edge.students.resolve import BUNDLED, resolve
-from dnc_edge.students.student import Student
 from dnc_edge.tasks import Task, stats
-from dnc_edge.tasks.plans import figures, score
-from dnc_edge.types import Question, record_key
+from dnc_edge.types import record_key
 
-# Questions on which logits are compared and speed is measured.
-COMPARED = 200
+FITTED = "fitted on questions that trained nothing (dnc-edge bench confidence)"
+UNFITTED = "the geometric mean of the tokens' probabilities, for the student has no fitted one"
 
 
 def quant(
     student: str | None,
-    task: Task,
+    tasks: Sequence[Task],
     out: Path,
     *,
     levels: Sequence[str] | None = None,
+    margin: float = MARGIN,
+    plans_only: bool = False,
     slots: int = 8,
     threads: int | None = None,
     repeat: int = 3,
     solver: str | None = None,
-    solve: Callable[[str, str, str], Solved] | None = None,
+    solve: Callable[[Level, Task], Solved] | None = None,
     busy: bool = False,
     say: Callable[[str], None] = lambda _: None,
 ) -> QuantResult:
     """Measure the levels of a student.
 
     Args:
-        student: name or directory; None is the bundled one.
-        task: whose questions; its gold plans judge the levels' plans.
+        student: name or directory; None is the bundled one. Of one that is an adapter on a base, the levels are of the
+            two merged, and the student as it is stands beside them.
+        tasks: whose questions; their gold plans judge the levels' plans.
         out: folder for the student with its levels, the rows and, at the end, `quant.json`.
         levels: which; None is all GGUF levels and the ONNX levels that the student has, if their engine is installed.
-        slots: plans at once where questions/s are measured.
+        margin: plan F1 that a recommended level is shown to lose less than, above 0.
+        plans_only: time nothing; a later run in the same folder can.
+        slots: plans at once.
         threads: compute threads; None takes the default.
         repeat: measurements of each speed.
-        solver: name of the solver, where `solve` is given.
-        solve: answers the task through a student's plans, given (directory, level, engine); None measures plans alone.
-        busy: measure although other processes run.
+        solver: name of the solver, if `solve` is given.
+        solve: answers a task through a level's plans; None measures plans alone.
+        busy: measure speeds although other processes run.
         say: told what is being done.
 
     Returns:
         rows from the largest to the smallest, recommendation, settings and machine, as docs/bench.md explains them.
 
     Raises:
-        UsageError: the machine is busy, a level is unknown, the task has no gold plans, or `out` holds another report.
+        UsageError: the machine is busy, a level is unknown, a task has no gold plans, or `out` holds another report.
         StudentError: the student has no unquantized GGUF file.
     """
-    if not task.has_plans:
-        raise UsageError(f"the task {task.name} has no gold plans to judge levels by", hint="gsm8k and strategyqa do")
-    must_be_idle(busy)
+    for task in tasks:
+        if not task.has_plans:
+            raise UsageError(f"the task {task.name} has no gold plans to judge levels by")
+    if not plans_only:
+        must_be_idle(busy)
     directory = resolve(student or BUNDLED)
+    given = manifests.load(directory)
     settings = {
-        "student": {file.file: file.sha256 for file in manifests.load(directory).files},
-        "questions": record_key({problem.id: problem.question for problem in task.problems}),
+        "student": {file.file: file.sha256 for file in given.files},
+        "questions": {
+            task.name: record_key({problem.id: problem.question for problem in task.problems}) for task in tasks
+        },
         "slots": slots,
         "threads": threads,
         "repeat": repeat,
@@ -87,124 +92,145 @@ def quant(
     }
     claim(out, settings)
     manifest = with_levels(directory, out / "student", levels, say)
-    measured = []
-    timed = [problem.question for problem in task.problems[:COMPARED]]
+    shipped = given.levels if given.base is not None else []
+    chosen = [Level(directory, level, engine) for level, engine in shipped]
+    chosen += [Level(out / "student", level, engine) for level, engine in manifest.levels]
+    clusters = clusters_of(tasks)
+    measured: list[tuple[LevelFigures, list[str]]] = []
+    timed_on = None
     with tempfile.TemporaryDirectory(dir=out, prefix=".reference-") as scratch:
-        judge = _Judge(out / "student", manifest, task, Path(scratch), say)
-        for level, engine in manifest.levels:
-            if levels is not None and level not in (*levels, judge.full):
+        judge = Judge(out / "student", tasks, clusters, slots=slots, scratch=Path(scratch), say=say)
+        for level in chosen:
+            if levels is not None and level.directory != directory and level.level not in (*levels, judge.full):
                 continue
-            if engine not in installed():
-                say(f"{level} is left out: {engine} is not installed")
+            if level.engine not in installed():
+                say(f"{level.name} is left out: {level.engine} is not installed")
                 continue
-            place = out / "rows" / f"{engine}-{level}.json"
-            if not place.is_file():
-                say(f"{level} on {engine}")
-                # Judged first: what is wrong with a level is known before it is timed.
-                row = {"level": level, "engine": engine, **judge.judged(level, engine)}
-                target = student_target(str(out / "student"), level, engine, timed)
-                row["bytes"] = sum(path.stat().st_size for part, path in target.files.items() if part != "tokenizer")
-                row["speed"] = speed(
-                    target, threads=threads, slots=slots, repeat=repeat, busy=True, peers=False, say=say
-                )["figures"]
-                if solve:
-                    say(f"{level} on {engine}: solving")
-                    row["solved"] = solve(str(out / "student"), level, engine)
-                write(place, LevelFigures.from_dict(row).to_dict())
-            measured.append(LevelFigures.from_dict(json.loads(place.read_text(encoding="utf-8"))))
-    measured.sort(key=lambda row: -row.bytes)
-    reference = next(row for row in measured if (row.level, row.engine) == (judge.full, "llama.cpp"))
-    rows = [LevelRow(**vars(row), lost=stats.paired(reference.scores["f1"], row.scores["f1"])) for row in measured]
+            say(f"{level.name} on {level.engine}")
+            rows = out / "rows" / f"{level.engine}-{level.name}"
+            # Judged first: what is wrong with a level is known before it is timed.
+            values = _kept(rows / "plans.json", partial(judge.judged, level))
+            if not plans_only and level.manifest.base is None:
+                timed = partial(_timed, judge, level, tasks, threads=threads, slots=slots, repeat=repeat, say=say)
+                values |= _kept(rows / "speed.json", timed)
+                timed_on = values["machine"]
+            if solve:
+                values["solved"] = {}
+                for task in tasks:
+                    if any(problem.answer for problem in task.problems):
+                        say(f"{level.name} on {level.engine}: solving {task.name}")
+                        place = rows / f"solved-{task.name}.json"
+                        values["solved"][task.name] = _kept(place, partial(_solved, solve, level, task))
+            measured.append((LevelFigures.from_dict(values), values["digests"]))
+    measured.sort(key=lambda pair: -pair[0].bytes)
+    reference = next(pair for pair in measured if (pair[0].level, pair[0].engine) == (judge.full, "llama.cpp"))
+    made = [level_row(*pair, *reference, tasks, clusters) for pair in measured]
     result = QuantResult(
-        student=manifest.name,
-        task=task.name,
-        n=len(task.problems),
-        ids=[problem.id for problem in task.problems],
+        student=given.name,
+        tasks={task.name: len(task.problems) for task in tasks},
+        n=sum(len(task.problems) for task in tasks),
+        ids=[problem.id for task in tasks for problem in task.problems],
+        clusters=clusters,
         reference=judge.full,
-        recommendation=recommendation(rows, judge.full),
-        rows=rows,
+        margin=margin,
+        recommendation=recommendation(made, judge.full, margin),
+        confidence=UNFITTED if given.confidence is None else FITTED,
+        rows=made,
         settings=settings,
         machine=machine(),
+        timed_on=timed_on,
     )
     write(out / "quant.json", result.to_dict())
     return result
 
 
-class _Judge:
-    """Judges levels: their logits against full precision, their plans against gold."""
-
-    def __init__(
-        self, directory: Path, manifest: Manifest, task: Task, scratch: Path, say: Callable[[str], None]
-    ) -> None:
-        self.directory, self.manifest, self.task, self.scratch, self.say = directory, manifest, task, scratch, say
-        self.full = full_precision(manifest)
-        self._reference: fidelity.Reference | None = None
-
-    def judged(self, level: str, engine: str) -> dict[str, Any]:
-        compared = fidelity.rounded(fidelity.compare(self.reference, self._decoder(level, engine)))
-        problems, scores, seconds = self.task.problems, [], []
-        with Student.open(str(self.directory), level=level, engine=engine) as student:
-            decomposer = StudentDecomposer(student)
-            for number, problem in enumerate(problems, start=1):
-                plan = result_of(decomposer.decompose(Question(problem.question, problem.context)))
-                source = f"{problem.context or ''} {problem.question}"
-                scores.append(score(raw_lines(plan), problem.plan or (), source))
-                seconds.append(round(plan.usage.seconds, 5))
-                if number % 500 == 0:
-                    self.say(f"{number} plans")
-        return {
-            "plans": {name: asdict(value) for name, value in vars(figures(scores)).items()},
-            "scores": {
-                "f1": [round(one.f1, 4) for one in scores],
-                "count_difference": [one.count_difference for one in scores],
-                "unsupported": [round(one.unsupported / max(1, one.content_words), 4) for one in scores],
-            },
-            "plan_seconds": seconds,
-            "fidelity": {name: getattr(compared, name) for name in ("n", "tokens", "kl", "top_tokens", "identical")},
-        }
-
-    def _decoder(self, level: str, engine: str) -> Decoder:
-        files = {part: self.directory / file.file for part, file in self.manifest.parts(level, engine).items()}
-        if engine == "llama.cpp":
-            return GgufDecoder(files["model"], context=self.manifest.context)
-        return OnnxDecoder(files, start=self.manifest.start)
-
-    @property
-    def reference(self) -> fidelity.Reference:
-        """Full precision's own plans and logits, worked out when first needed."""
-        if self._reference is None:
-            self.say(f"{self.full}: the reference's logits")
-            decoder = GgufDecoder(
-                self.directory / self.manifest.file(self.full, "llama.cpp").file, context=self.manifest.context
-            )
-            role = self.manifest.roles["decompose"]
-            stop = frozenset(decoder.tokenizer.control(piece) for piece in self.manifest.stop)
-            chosen = self.task.problems[:COMPARED]
-            self._reference = fidelity.Reference(
-                decoder, decoder.tokenizer, role.template, stop, chosen, scratch=self.scratch
-            )
-        return self._reference
+def _kept(place: Path, measure: Callable[[], Mapping[str, Any]]) -> dict[str, Any]:
+    """What is kept in a JSON file, measured first if it is not there."""
+    if not place.is_file():
+        write(place, measure())
+    values: dict[str, Any] = json.loads(place.read_text(encoding="utf-8"))
+    return values
 
 
-def recommended(rows: Sequence[LevelRow]) -> LevelRow:
-    """Return the smallest level whose loss of plan F1 is within noise: the interval of the loss reaches down to 0."""
-    return min((row for row in rows if row.lost.low <= 0), key=lambda row: row.bytes)
+def _timed(
+    judge: Judge,
+    level: Level,
+    tasks: Sequence[Task],
+    *,
+    threads: int | None,
+    slots: int,
+    repeat: int,
+    say: Callable[[str], None],
+) -> dict[str, Any]:
+    """The fields of `LevelFigures` that are measured by the clock, and the machine."""
+    prompts = [problem.question for problem in tasks[0].problems[:COMPARED]]
+    target = student_target(str(level.directory), level.level, level.engine, prompts)
+    figures = speed(target, threads=threads, slots=slots, repeat=repeat, busy=True, peers=False, say=say)["figures"]
+    meter = Meter()
+    seconds = [round(value, 5) for value in judge.timed(level)]
+    joules = meter.joules()
+    return {
+        "speed": figures,
+        "plan_seconds": seconds,
+        "joules_per_plan": None if joules is None else joules / len(seconds),
+        "machine": machine(),
+    }
 
 
-def recommendation(rows: Sequence[LevelRow], full: str) -> str:
-    """Return one sentence about the recommended level and the next smaller one; `full` is the reference level."""
+def _solved(solve: Callable[[Level, Task], Solved], level: Level, task: Task) -> dict[str, Any]:
+    return solve(level, task.answered).to_dict()
 
-    def loss(row: LevelRow) -> str:
-        return f"{row.lost.value:+.4f} [{row.lost.low:+.4f}, {row.lost.high:+.4f}]"
 
-    def description(row: LevelRow) -> str:
-        return f"{row.level} on {row.engine} ({row.bytes / 1e6:.1f} MB)"
+def clusters_of(tasks: Sequence[Task]) -> list[int] | None:
+    """Return for each question the number of its passage, or one of its own; None if no two share a passage."""
+    problems = [problem for task in tasks for problem in task.problems]
+    numbers: dict[str, int] = {}
+    found = [numbers.setdefault(problem.context or problem.id, len(numbers)) for problem in problems]
+    return found if len(numbers) < len(found) else None
 
-    best = recommended(rows)
-    reason = f"the smallest level whose plan F1 cannot be told from {full}'s: it loses {loss(best)}"
-    text = f"Take {description(best)}, {reason}"
-    smaller = [row for row in rows if row.bytes < best.bytes]
-    if smaller:
-        following = max(smaller, key=lambda row: row.bytes)
-        return f"{text}; {description(following)}, the next smaller one, loses {loss(following)}."
-    return f"{text}; none measured is smaller."
+
+def level_row(
+    figures: LevelFigures,
+    digests: Sequence[str],
+    reference: LevelFigures,
+    reference_digests: Sequence[str],
+    tasks: Sequence[Task],
+    clusters: Sequence[int] | None,
+) -> LevelRow:
+    """Set a level against full precision, question by question; `digests` are of their plans."""
+    ours, theirs = figures.scores["f1"], reference.scores["f1"]
+    lost = [before - after for before, after in zip(theirs, ours, strict=True)]
+    by_task, first = {}, 0
+    for task in tasks:
+        part = slice(first, first := first + len(task.problems))
+        shared = clusters and clusters[part]
+        by_task[task.name] = TaskLoss(
+            f1=stats.bootstrap(ours[part], clusters=shared), lost=stats.bootstrap(lost[part], clusters=shared)
+        )
+    worse = [value > WORSE for value in lost]
+    hits = {
+        name: list(zip(_hits(figures.solved[name]), _hits(reference.solved[name]), strict=True))
+        for name in figures.solved
+    }
+    flips = Flips(
+        changed=_share([a != b for a, b in zip(digests, reference_digests, strict=True)], clusters),
+        better=_share([value < -WORSE for value in lost], clusters),
+        worse=_share(worse, clusters),
+        worse_at_most=stats.share_at_most(worse, clusters=clusters),
+        answers=_share([a != b for pairs in hits.values() for a, b in pairs], None) if hits else None,
+    )
+    return LevelRow(
+        **vars(figures),
+        lost=stats.bootstrap(lost, clusters=clusters),
+        lost_at_most=stats.at_most(lost, clusters=clusters),
+        flips=flips,
+        tasks=by_task,
+    )
+
+
+def _share(hits: Sequence[bool], clusters: Sequence[int] | None) -> stats.Estimate:
+    return stats.mean([float(hit) for hit in hits], clusters=clusters)
+
+
+def _hits(solved: Solved) -> list[bool]:
+    return [value >= 0.5 for value in solved.scores]

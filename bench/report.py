@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,15 +10,11 @@ from typing import Any
 from dnc_edge.bench.pictures import (
     Picture,
     accuracy_by,
-    latencies,
-    memory,
-    quality_by_size,
     routes,
     seconds_by_strategy,
     shares,
     stage_costs,
 )
-from dnc_edge.bench.quant import recommended
 from dnc_edge.bench.results import (
     Comparison,
     FractionsResult,
@@ -50,8 +45,11 @@ class Line:
 
 @dataclass(frozen=True)
 class Table:
+    """`title` stands above it, if there are several."""
+
     columns: list[str]
     rows: list[Line]
+    title: str = ""
 
 
 @dataclass(frozen=True)
@@ -98,11 +96,11 @@ def report(results: Sequence[Result], out: Path) -> Path:
 
 def section(result: Result) -> Section:
     """Return a result as a section of a report."""
-    from dnc_edge.bench import compare
+    from dnc_edge.bench import compare, quant_report
 
     match result:
         case QuantResult():
-            return quant_section(result)
+            return quant_report.section(result)
         case TradeoffResult():
             return tradeoff_section(result)
         case FractionsResult():
@@ -122,7 +120,9 @@ def markdown(sections: Sequence[Section]) -> str:
     parts = []
     for one in sections:
         parts += [f"## {one.title}", one.summary, *one.notes]
-        parts += [markdown_table(table) for table in one.tables]
+        for table in one.tables:
+            parts += [f"### {table.title}"] if table.title else []
+            parts += [markdown_table(table)]
         parts += [f"![{picture.alt}]({picture.name}.svg)" for picture in one.pictures]
     return "\n\n".join(parts) + "\n"
 
@@ -137,7 +137,8 @@ def markdown_table(table: Table) -> str:
 
 def table_text(one: Section) -> str:
     """A section for a terminal: its tables as Markdown, its summary last."""
-    return "\n\n".join([*(markdown_table(table) for table in one.tables), one.summary, *one.notes])
+    tables = [f"{table.title}\n\n{markdown_table(table)}".lstrip() for table in one.tables]
+    return "\n\n".join([*tables, one.summary, *one.notes])
 
 
 def estimate(value: Estimate, *, signed: bool = False, digits: int = 3) -> Cell:
@@ -153,54 +154,6 @@ def quantity(value: float, form: str = ",.0f", unit: float = 1) -> Cell:
 
 def dollars(value: float | None) -> Cell:
     return Cell("unknown") if value is None else Cell(f"${value:.4f}", value)
-
-
-def quant_section(result: QuantResult) -> Section:
-    """Levels: size, fidelity, plans, speed and memory; the recommended one marked."""
-    rows, best = result.rows, recommended(result.rows)
-    columns = [
-        "level", "MB", "plan F1", f"lost against {result.reference}", "count difference", "unsupported words", "KL",
-        "same top token", "load, s", "first token, ms", "decode, tokens/s", "plan, median ms", "plans/s", "peak MB",
-    ]  # fmt: skip
-    solved = any(row.solved for row in rows)
-    lines = []
-    for row in rows:
-        speed, plans, compared = row.speed, row.plans, row.fidelity
-        cells = [
-            Cell(row.label, row.label),
-            quantity(row.bytes, ".1f", 1e6),
-            estimate(plans.f1),
-            estimate(row.lost, signed=True, digits=4),
-            estimate(plans.count_difference),
-            estimate(plans.unsupported),
-            quantity(compared.kl, ".2g"),
-            quantity(compared.top_tokens, ".1%"),
-            quantity(speed.load_warm_seconds, ".3f"),
-            quantity(speed.first_token_seconds.median, ".1f", 1e-3),
-            quantity(speed.decode_tokens_per_second.median),
-            quantity(statistics.median(row.plan_seconds), ".1f", 1e-3),
-            quantity(speed.questions_per_second_together.median, ".1f"),
-            quantity(speed.peak_memory_bytes, ".0f", 1e6),
-        ]
-        if answers := row.solved:
-            cells += [estimate(answers.metrics[answers.metric]), dollars(answers.cost_usd)]
-        elif solved:
-            cells += [Cell(""), Cell("")]
-        lines.append(Line(cells, marked=row is best))
-    return Section(
-        title=f"{result.student}: levels on {result.task}, {result.n:,} questions",
-        summary=result.recommendation,
-        tables=[Table([*columns, *(["accuracy", "cost"] if solved else [])], lines)],
-        pictures=[
-            quality_by_size(rows),
-            latencies([(row.label, row.plan_seconds) for row in rows], "a whole plan"),
-            memory(rows),
-        ],
-        facts={"machine": result.machine, "settings": result.settings},
-        notes=[
-            "Intervals are of 95 %; the loss is paired, question by question. Plan F1 is no accuracy: docs/method.md.",
-        ],
-    )
 
 
 def tradeoff_section(result: TradeoffResult) -> Section:

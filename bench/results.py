@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, TypeAdapter, ValidationError
 
+from dnc_edge.convert.agreement import Agreement
 from dnc_edge.errors import InputError
 from dnc_edge.tasks.stats import Estimate, RetainedGain
 
@@ -101,7 +102,7 @@ class Totals:
 
 
 @dataclass(frozen=True)
-class Solved:
+class Solved(_Json):
     """A task answered through a pipeline; a failed question counts as wrong and stays in the denominator.
 
     Attributes:
@@ -128,14 +129,21 @@ class Solved:
 
 
 @dataclass(frozen=True)
-class LevelFidelity:
-    """A level compared with full precision on `n` prompts: see `convert.fidelity.Fidelity`."""
+class LevelCalibration:
+    """How far the confidence of a level's plans can be trusted.
+
+    Attributes:
+        n: plans; good: the share of good ones.
+        auroc: the chance that a good plan has more confidence than another; None if all are alike.
+        expected_calibration_error: mean difference of confidence and outcome, 0 to 1.
+        risks: share of plans that are not good among the most trusted 5 %, 10 %, and so on to all.
+    """
 
     n: int
-    tokens: int
-    kl: float
-    top_tokens: float
-    identical: int
+    good: float
+    auroc: Estimate | None
+    expected_calibration_error: float
+    risks: Sequence[float]
 
 
 @dataclass(frozen=True)
@@ -153,48 +161,109 @@ class LevelFigures(_Json):
     """What is measured of one quantization level, before it is compared with full precision.
 
     Attributes:
-        bytes: of the files, without the tokenizer.
-        scores: by metric, of every question in the task's order.
-        plan_seconds: of every plan, decoded one at a time.
-        solved: the task answered through this level's plans, if a solver was given.
+        bytes: of the files, without the tokenizer; of a student on a base, of base and adapter.
+        bits_per_weight: bits in the files for each weight of the model, scales included.
+        fell_back: tensors whose rows the level's packing does not fit, and which got another type.
+        plans: over the questions of all tasks.
+        scores: by metric, of every question in the result's order.
+        agreement: of its predictions with full precision's.
+        calibration: of its plans' confidence; None if it made no plan.
+        speed: None if nothing was timed; plan_seconds: of plans decoded one at a time; joules_per_plan: None if the
+            machine counts no energy.
+        solved: by task, the task answered through this level's plans, if a solver was given.
     """
 
     level: str
     engine: str
     bytes: int
+    bits_per_weight: float
+    fell_back: Sequence[str]
     plans: PlanFigures
     scores: Mapping[str, Sequence[float]]
-    plan_seconds: Sequence[float]
-    fidelity: LevelFidelity
-    speed: Annotated[Speed, BeforeValidator(_speed_names)]
-    solved: Solved | None = None
+    agreement: Agreement
+    calibration: LevelCalibration | None
+    speed: Annotated[Speed | None, BeforeValidator(_speed_names)] = None
+    plan_seconds: Sequence[float] = ()
+    joules_per_plan: float | None = None
+    solved: Mapping[str, Solved] = field(default_factory=dict)
 
     @property
     def label(self) -> str:
         return f"{self.level} {self.engine}"
 
 
-@dataclass(frozen=True, kw_only=True)
-class LevelRow(LevelFigures):
-    """A level, and the plan F1 that it loses against full precision, paired question by question."""
+@dataclass(frozen=True)
+class Flips:
+    """Shares of questions whose plan is another than full precision's ("Accuracy is not all you need", 2407.09141).
 
+    Attributes:
+        changed: in its words; `better` and `worse`: by more than 0.1 plan F1.
+        worse_at_most: the one-sided 95 % upper bound of `worse`.
+        answers: of answers that became right or wrong, if a solver was given.
+    """
+
+    changed: Estimate
+    better: Estimate
+    worse: Estimate
+    worse_at_most: float
+    answers: Estimate | None = None
+
+
+@dataclass(frozen=True)
+class TaskLoss:
+    """Plan F1 of a level on one task, and what it loses against full precision, paired question by question."""
+
+    f1: Estimate
     lost: Estimate
 
 
 @dataclass(frozen=True, kw_only=True)
+class LevelRow(LevelFigures):
+    """A level against full precision, paired question by question.
+
+    Attributes:
+        lost: plan F1 over the questions of all tasks; `lost_at_most`: its one-sided 95 % upper bound.
+        tasks: the same by task.
+    """
+
+    lost: Estimate
+    lost_at_most: float
+    flips: Flips
+    tasks: Mapping[str, TaskLoss]
+
+    @property
+    def worst(self) -> tuple[str, TaskLoss]:
+        """The task on which most is lost."""
+        return max(self.tasks.items(), key=lambda item: item[1].lost.value)
+
+
+@dataclass(frozen=True, kw_only=True)
 class QuantResult(_Json):
-    """Levels of a student, from the largest to the smallest; `reference` is the level that is full precision."""
+    """Levels of a student, from the largest to the smallest.
+
+    Attributes:
+        tasks: questions of each task, in the order in which `ids` and the rows' scores hold them.
+        clusters: for each question the number of its passage, if questions share some.
+        reference: the level that is full precision.
+        margin: plan F1 that a recommended level is shown to lose less than.
+        confidence: what is taken for a plan's confidence.
+        timed_on: the machine that the speeds are of; `machine` is that of the plans.
+    """
 
     kind: Literal["quant"] = "quant"
     student: str
-    task: str
+    tasks: Mapping[str, int]
     n: int
     ids: Sequence[str]
+    clusters: Sequence[int] | None
     reference: str
+    margin: float
     recommendation: str
+    confidence: str
     rows: Sequence[LevelRow]
     settings: Mapping[str, Any]
     machine: Mapping[str, Any]
+    timed_on: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from dnc_edge import decomposers
-from dnc_edge.bench import decisions
+from dnc_edge.bench import claims, decisions
 from dnc_edge.bench.machine import machine
 from dnc_edge.bench.plans import decoded
 from dnc_edge.decomposers import Decomposer
@@ -17,8 +17,6 @@ from dnc_edge.solvers import Solver
 from dnc_edge.tasks import everyday, files, gsm8k, multiarith, stats, strategyqa, svamp
 from dnc_edge.tasks.plans import figures, score
 from dnc_edge.tasks.problem import Problem, same_number
-from dnc_edge.train.multihop import natural_step
-from dnc_edge.train.sources import break_drop
 from dnc_edge.types import Estimate, Finished, Question
 
 
@@ -68,8 +66,8 @@ def student(
     small = svamp.load(limit)
     one_step = [problem for problem in small if problem.plan == ()]
     words = gsm8k.load(limit)
-    passages = _held_out_passages()[:limit]
-    chained = _natural_musique()[:limit]
+    passages = claims.passages()[:limit]
+    chained = claims.musique()[:limit]
     result = StudentResult(
         strategyqa_plans={
             decomposer.name: _plan_f1(decoded(decomposer, facts, progress), facts),
@@ -120,26 +118,6 @@ def _first_of_each_kind(limit: int | None) -> list[everyday.EverydayProblem]:
     for problem in everyday.load("test"):
         kinds.setdefault(problem.kind, []).append(problem)
     return [problem for problems in kinds.values() for problem in problems[:limit]]
-
-
-def _held_out_passages() -> list[Problem]:
-    """Questions over DROP's held-out passages that Break has a plan for; those that need one."""
-    return [
-        Problem(row.id, row.question, row.answer or "", row.subquestions, context=row.context)
-        for row in break_drop(held_out=True)
-        if row.subquestions
-    ]
-
-
-def _natural_musique() -> list[Problem]:
-    """Questions of MuSiQue's test side whose steps are all questions, not relations."""
-    found = []
-    for row in files.read_jsonl("musique/test.jsonl"):
-        steps = [step["question"] for step in row["question_decomposition"]]
-        if not any(">>" in step for step in steps):
-            plan = tuple(step for step in map(natural_step, steps) if step)
-            found.append(Problem(f"musique-{row['id']}", row["question"], row["answer"], plan))
-    return found
 
 
 def _plan_f1(plans: Sequence[Sequence[str]], problems: Sequence[Problem]) -> Estimate:

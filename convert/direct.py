@@ -50,7 +50,7 @@ def write_graph(base: Any, adapters: Iterable[Path], target: Path) -> None:
         import onnx
     except ImportError as error:
         raise ExtraMissing("onnx", "cpu") from error
-    changed = {name for file in adapters for name, _ in _pairs(file)}
+    changed = {name for file in adapters for name, _ in lora_pairs(file)}
     onnx.save(_Graph(base, changed).model(), target)
 
 
@@ -66,7 +66,7 @@ def write_adapter(adapter: Path, base: Any, target: Path) -> None:
     Raises:
         StudentError: the adapter does not fit the base.
     """
-    pairs = dict(_pairs(adapter))
+    pairs = dict(lora_pairs(adapter))
     shapes = {tensor.name.removesuffix(".weight"): tensor.shape for tensor in base.tensors}
     for name, (a, b) in pairs.items():
         if tuple(map(int, shapes.get(name, ()))) != (a.shape[0], b.shape[1]):
@@ -97,10 +97,10 @@ def _joined(present: list[Any], found: list[Any], widths: list[int]) -> tuple[ND
     return a, b
 
 
-def _pairs(adapter: Path) -> Iterable[tuple[str, tuple[NDArray[np.float32], NDArray[np.float32]]]]:
+def lora_pairs(adapter: Path) -> Iterable[tuple[str, tuple[NDArray[np.float32], NDArray[np.float32]]]]:
     """(module, (a [in, rank], b [rank, out] with the scale)) of a GGUF LoRA file."""
     reader = read(adapter)
-    weights = {tensor.name: _values(tensor) for tensor in reader.tensors}
+    weights = {tensor.name: values_of(tensor) for tensor in reader.tensors}
     alpha = float(contents(reader, "adapter.lora.alpha") or 0)
     for name in weights:
         if name.endswith(".weight.lora_a"):
@@ -109,7 +109,7 @@ def _pairs(adapter: Path) -> Iterable[tuple[str, tuple[NDArray[np.float32], NDAr
             yield name.removesuffix(".weight.lora_a"), (np.ascontiguousarray(a), np.ascontiguousarray(b * scale))
 
 
-def _values(tensor: Any) -> NDArray[np.float32]:
+def values_of(tensor: Any) -> NDArray[np.float32]:
     import gguf
 
     values: NDArray[np.float32] = gguf.dequantize(tensor.data, tensor.tensor_type).astype(np.float32)
@@ -201,7 +201,7 @@ class _Graph:
         return self._weight(f"{name}.packed", codes), self._weight(f"{name}.scales", scales)
 
     def _embedding(self) -> str:
-        table = _values(self.tensors["token_embd.weight"])
+        table = values_of(self.tensors["token_embd.weight"])
         self.vocabulary = len(table)
         self.embedding = self._packed("token_embd", table)
         flat = self._weight("token_embd.flat", np.array(table.shape, np.int64))
@@ -212,7 +212,7 @@ class _Graph:
 
     def _head(self, hidden: str) -> None:
         output = self.tensors.get("output.weight")
-        packed = self.embedding if output is None else self._packed("output", _values(output))
+        packed = self.embedding if output is None else self._packed("output", values_of(output))
         self._product(hidden, packed, self.width, self.vocabulary, "logits")
 
     def _product(self, source: str, packed: tuple[str, str], width: int, rows: int, output: str) -> str:
@@ -221,7 +221,7 @@ class _Graph:
         return self._add("MatMulNBits", [source, *packed], [output], MICROSOFT, **settings)
 
     def _norm(self, source: str, weight: str) -> str:
-        values = self._weight(weight, _values(self.tensors[weight]))
+        values = self._weight(weight, values_of(self.tensors[weight]))
         return self._add(
             "SimplifiedLayerNormalization", [source, values], [f"{weight}.normed"], axis=-1, epsilon=self.epsilon
         )
@@ -229,11 +229,11 @@ class _Graph:
     def _linear(self, source: str, block: str, joined: str) -> str:
         """The product of modules that share an input, with their biases and, if they are adapted, the adapter's."""
         name, modules = f"{block}.{joined}", [f"{block}.{module}" for module in _JOINED[joined]]
-        table = np.concatenate([_values(self.tensors[f"{module}.weight"]) for module in modules])
+        table = np.concatenate([values_of(self.tensors[f"{module}.weight"]) for module in modules])
         rows, width = table.shape
         made = self._product(source, self._packed(name, table), width, rows, f"{name}.product")
         if f"{modules[0]}.bias" in self.tensors:
-            biases = np.concatenate([_values(self.tensors[f"{module}.bias"]) for module in modules])
+            biases = np.concatenate([values_of(self.tensors[f"{module}.bias"]) for module in modules])
             made = self._add("Add", [made, self._weight(f"{name}.bias", biases)], [f"{name}.sum"])
         if self.changed & set(modules):
             a, b = self._place(f"{name}.a", [width, "rank"]), self._place(f"{name}.b", ["rank", rows])

@@ -157,11 +157,11 @@ def compare(
 
 def divergence(wanted: Logits, given: Logits) -> Any:
     """Return the KL divergence of each row's distribution, in nats: (rows,), at least 0 up to rounding."""
-    p, q = _log_softmax(wanted), _log_softmax(given)
+    p, q = log_softmax(wanted), log_softmax(given)
     return (np.exp(p) * (p - q)).sum(axis=1)
 
 
-def _log_softmax(logits: Logits) -> Any:
+def log_softmax(logits: Logits) -> Any:
     shifted = logits.astype(np.float64) - logits.max(axis=1, keepdims=True)
     return shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
 

@@ -13,37 +13,45 @@ from typing import Any
 import pytest
 
 from dnc_edge import tasks
+from dnc_edge.bench import claims
 from dnc_edge.bench.compare import compare
 from dnc_edge.bench.levels import with_levels
-from dnc_edge.bench.quant import quant, recommendation, recommended
+from dnc_edge.bench.margin import recommendation, recommended
+from dnc_edge.bench.quant import quant
 from dnc_edge.bench.replay import replay
 from dnc_edge.bench.report import report
-from dnc_edge.bench.results import LevelRow, QuantResult, read_result
+from dnc_edge.bench.results import QuantResult, read_result
 from dnc_edge.engines.loading import ENGINES
 from dnc_edge.errors import InputError, StudentError, UsageError
 from dnc_edge.students import manifest as manifests
 from dnc_edge.students.choice import with_files
 from dnc_edge.students.resolve import resolve
-from dnc_edge.tasks.stats import Estimate
 
 
 @pytest.fixture(scope="module")
 def result(data: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[QuantResult, Path]:
-    """Two levels made from the bundled F16 file, and the int8 one, on eight questions."""
+    """Two levels made from the bundled F16 file, and the int8 one, on four word problems and four questions of fact."""
     out = tmp_path_factory.mktemp("quant")
-    chosen = tasks.load("gsm8k", limit=8)
-    return quant(None, chosen, out, levels=["q8_0", "q2_k", "int8"], repeat=1, slots=2, busy=True), out
+    return quant(None, questions(), out, levels=["q8_0", "q2_k", "int8"], repeat=1, slots=2, busy=True), out
+
+
+def questions() -> list[tasks.Task]:
+    return [claims.load("gsm8k", limit=4), claims.load("strategyqa", limit=4)]
 
 
 def test_levels_are_made_measured_and_one_is_recommended(result: tuple[QuantResult, Path]) -> None:
     made, out = result
     assert [row.level for row in made.rows] == ["f16", "q8_0", "int8", "q2_k"]
     full, *_, least = made.rows
-    assert full.lost.value == 0 and full.fidelity.kl < 1e-6
-    assert least.fidelity.kl > 0.01 and least.bytes < full.bytes / 4
+    assert full.lost.value == full.flips.changed.value == 0 and full.agreement.kl < 1e-6
+    assert least.agreement.kl > 0.01 and least.bytes < full.bytes / 4
+    assert least.flips.changed.value > 0.5 and 3 < least.bits_per_weight < 4 < 16 <= full.bits_per_weight < 16.1
+    assert made.tasks == {"gsm8k": 4, "strategyqa": 4} == {name: loss.lost.n for name, loss in least.tasks.items()}
     for row in made.rows:
         assert len(row.scores["f1"]) == len(row.plan_seconds) == made.n == len(made.ids) == 8
-        assert row.speed.decode_tokens_per_second.median > 0 and row.speed.peak_memory_bytes > 1e7
+        assert row.speed and row.speed.decode_tokens_per_second.median > 0 and row.speed.peak_memory_bytes > 1e7
+        assert row.calibration and row.calibration.n <= 8 and row.fell_back == []
+    assert made.timed_on and "no smaller level is shown" in made.recommendation
     assert re.match(r"Take \S+ on \S+ \(", made.recommendation)
     assert manifests.load(out / "student").file("q2_k", "llama.cpp").bytes == least.bytes
 
@@ -51,17 +59,26 @@ def test_levels_are_made_measured_and_one_is_recommended(result: tuple[QuantResu
 def test_an_interrupted_run_goes_on_and_another_is_refused(result: tuple[QuantResult, Path]) -> None:
     made, out = result
     rows = out / "rows"
-    kept = {path.name: path.read_text("utf-8") for path in rows.iterdir()}
-    (rows / "llama.cpp-q2_k.json").unlink()
+    kept = {path: path.read_text("utf-8") for path in rows.glob("*/*.json")}
+    assert len(kept) == 2 * len(made.rows)
+    (rows / "llama.cpp-q2_k" / "speed.json").unlink()
     settings: dict[str, Any] = {"levels": ["q8_0", "q2_k", "int8"], "repeat": 1, "slots": 2, "busy": True}
-    again = quant(None, tasks.load("gsm8k", limit=8), out, **settings)
-    for name, text in kept.items():
-        if "q2_k" not in name:
-            assert (rows / name).read_text("utf-8") == text
+    again = quant(None, questions(), out, **settings)
+    for path, text in kept.items():
+        if path.parent.name != "llama.cpp-q2_k" or path.name != "speed.json":
+            assert path.read_text("utf-8") == text
     # What is computed is computed alike; only seconds differ.
     assert [row.scores for row in again.rows] == [row.scores for row in made.rows]
     with pytest.raises(UsageError, match="made with other settings"):
-        quant(None, tasks.load("gsm8k", limit=9), out, **settings)
+        quant(None, questions()[:1], out, **settings)
+
+
+def test_plans_alone_need_no_idle_machine_and_no_clock(data: Path, tmp_path: Path) -> None:
+    settings: dict[str, Any] = {"levels": ["q8_0"], "slots": 2, "plans_only": True}
+    made = quant(None, [claims.load("everyday", limit=3)], tmp_path, **settings)
+    assert [(row.speed, row.plan_seconds) for row in made.rows] == [(None, ())] * 2 and made.timed_on is None
+    text = report([made], tmp_path / "report").with_suffix(".md").read_text("utf-8")
+    assert "### Predictions and confidence" in text and "plans/s" not in text
 
 
 def test_levels_of_an_engine_that_is_not_installed_are_left_out(
@@ -70,26 +87,9 @@ def test_levels_of_an_engine_that_is_not_installed_are_left_out(
     monkeypatch.setitem(ENGINES, "onnxruntime", "no_such_package")
     said: list[str] = []
     settings: dict[str, Any] = {"levels": ["int8"], "repeat": 1, "slots": 2, "busy": True}
-    made = quant(None, tasks.load("gsm8k", limit=2), tmp_path, say=said.append, **settings)
+    made = quant(None, [tasks.load("gsm8k", limit=2)], tmp_path, say=said.append, **settings)
     assert [row.level for row in made.rows] == ["f16"]
     assert "int8 is left out: onnxruntime is not installed" in said
-
-
-def test_the_smallest_level_within_noise_is_recommended(result: tuple[QuantResult, Path]) -> None:
-    def row(level: str, size: int, low: float, high: float) -> LevelRow:
-        lost = Estimate((low + high) / 2, low, high, 8)
-        return replace(result[0].rows[0], level=level, engine="llama.cpp", bytes=size, lost=lost)
-
-    rows = [
-        row("f16", 20, 0, 0),
-        row("q8_0", 10, -0.01, 0.01),
-        row("q4_k_m", 6, -0.001, 0.02),
-        row("q2_k", 4, 0.01, 0.03),
-    ]
-    assert recommended(rows).level == "q4_k_m"
-    assert recommendation(rows, "f16").startswith("Take q4_k_m")
-    assert "q2_k on llama.cpp" in recommendation(rows, "f16")
-    assert recommendation(rows[:1], "f16").endswith("none measured is smaller.")
 
 
 def test_levels_need_an_unquantized_file(tmp_path: Path) -> None:
@@ -105,17 +105,16 @@ def test_levels_need_an_unquantized_file(tmp_path: Path) -> None:
 KEPT = Path(__file__).parent.parent / "bench" / "results"
 
 
-@pytest.mark.parametrize("name", ["quant", "tradeoff-http", "paper-main"])
+@pytest.mark.parametrize("name", ["quant", "quant-smollm2-135m", "tradeoff-http", "paper-main"])
 def test_results_that_are_kept_still_make_a_report(name: str, tmp_path: Path) -> None:
     kept = read_result(json.loads((KEPT / f"{name}.json").read_text("utf-8")))
     assert read_result(json.loads(json.dumps(kept.to_dict()))) == kept
     text = report([kept], tmp_path).with_suffix(".md").read_text("utf-8")
     if isinstance(kept, QuantResult):
-        # Marked is the level that the recommendation, as it was written then, begins with.
-        assert kept.recommendation == recommendation(kept.rows, kept.reference)
-        assert re.findall(r"^\| \*\*(\S+) (\S+)\*\*", text, re.MULTILINE) == [("q3_k_m", "llama.cpp")]
-        fast = kept.rows[0].speed
-        assert (fast.slots, fast.questions_per_second_together.median) == (8, 40.863)
+        # Marked, in every table, is the level that the recommendation, as it was written then, begins with.
+        assert kept.recommendation == recommendation(kept.rows, kept.reference, kept.margin)
+        best = recommended(kept.rows, kept.reference, kept.margin)
+        assert set(re.findall(r"^\| \*\*(.+?)\*\*", text, re.MULTILINE)) == {best.label}
     else:
         assert len(re.findall(r"^\| \*\*", text, re.MULTILINE)) == sum(bool(row.pareto) for row in kept.rows) > 0
 
@@ -148,7 +147,7 @@ def test_a_report_is_one_page_that_fetches_nothing(result: tuple[QuantResult, Pa
     seen.feed(html)
     assert all(reference.startswith("#") for reference in seen.refers)
     assert not re.search(r"url\((?!#)|@import|<link", html)
-    assert seen.rows == 1 + len(made.rows) and html.count("<svg") == 3
+    assert seen.rows == 4 * (1 + len(made.rows)) and html.count("<svg") == html.count("<figure") == 5
     assert "currentColor" in html and "#010203" not in html
     text = (tmp_path / "report.md").read_text("utf-8")
     assert made.recommendation in text and "quality-by-size.svg" in text

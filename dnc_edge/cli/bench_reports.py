@@ -35,8 +35,16 @@ def quant(
     *,
     settings: options.Given,
     levels: Annotated[str | None, typer.Option(help="Such as q8_0,q4_k_m [default: all].")] = None,
-    task: TaskName = "gsm8k",
-    limit: options.Limit = None,
+    margin: Annotated[
+        float, typer.Option(help="Plan F1 that the recommended level is shown to lose less than.", min=1e-6, max=1)
+    ] = 0.01,
+    task: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--task", help="A task, or a .jsonl file; may be repeated [default: all that the student claims]."
+        ),
+    ] = None,
+    limit: Annotated[int | None, typer.Option(help="So many questions of each task [default: all].", min=1)] = None,
     seed: DrawSeed = None,
     column: options.Columns = None,
     price: options.Price = None,
@@ -44,12 +52,16 @@ def quant(
     jobs: options.Jobs = 8,
     slots: Annotated[int, typer.Option(help="Plans at once, for plans/s.", min=1)] = 8,
     repeat: Annotated[int, typer.Option(help="Measurements of each speed.", min=1)] = 3,
+    plans_only: Annotated[
+        bool, typer.Option("--plans-only", help="Time nothing; run it again without, for the speeds.")
+    ] = False,
     busy: options.Busy = False,
     json: options.Json = False,
 ) -> None:
-    """Which quantization level: size, speed, memory, plans of each, and a recommendation.
+    """Which quantization level: size, plans, confidence, speed and memory of each, and a recommendation.
 
-    The levels are made here from the student's F16 file. Run it again after a stop: what is measured is kept.
+    The levels are made here from the student's F16 file, or from base and adapter. Run it again after a stop: what is
+    measured is kept.
 
     Examples:
 
@@ -59,29 +71,42 @@ def quant(
     """
     options.require("rouge_score", "scipy", "matplotlib", "jinja2", extra="bench")
     options.require("llama_cpp", extra="gguf")
+    from dnc_edge.batch.inputs import column_map
     from dnc_edge.batch.paid import PaidRun
+    from dnc_edge.bench import claims
     from dnc_edge.bench import quant as bench
+    from dnc_edge.bench.judge import Level
     from dnc_edge.bench.results import Solved
     from dnc_edge.bench.solved import solved
+    from dnc_edge.students import manifest
+    from dnc_edge.students.resolve import BUNDLED, resolve
+    from dnc_edge.tasks import Task
+    from dnc_edge.tasks.own import COLUMNS
 
     student, solver, threads = settings["student"], settings["solver"], settings["threads"]
-    chosen = _task(task, limit, seed, column)
+    names = task or claims.claimed(manifest.load(resolve(student or BUNDLED)))
+    columns = column_map(column or [], COLUMNS)
+    chosen = [claims.load(name, limit=limit, seed=seed, columns=columns) for name in names]
     prices = options.prices(price, None)
 
-    def solve(directory: str, level: str, engine: str) -> Solved:
-        parts: dict[str, Any] = {"student": directory, "level": level, "engine": engine, "solver": solver}
+    def solve(level: Level, asked: Task) -> Solved:
+        parts: dict[str, Any] = {
+            "student": str(level.directory), "level": level.level, "engine": level.engine, "solver": solver
+        }  # fmt: skip
         with (
             TerminalProgress() as progress,
             PaidRun(prices, max_cost=max_cost, purse=out / "spent", progress=progress) as run,
             run.edge(replies=out / "replies", slots=slots, threads=threads, **parts) as edge,
         ):
-            return solved(chosen.answered, edge, jobs=jobs, progress=progress)
+            return solved(asked, edge, jobs=jobs, progress=progress)
 
     result = bench.quant(
         student,
         chosen,
         out,
         levels=levels.split(",") if levels else None,
+        margin=margin,
+        plans_only=plans_only,
         slots=slots,
         threads=threads,
         repeat=repeat,

@@ -79,9 +79,14 @@ def load(
         problems, scores = module.load(), module.scores
     else:
         raise UsageError(f"there is no task {name!r}", hint=f"choose from: {', '.join(names())}, or a .jsonl file")
-    if seed is not None and limit is not None and limit < len(problems):
-        problems = [problems[index] for index in sorted(Random(seed).sample(range(len(problems)), limit))]
-    problems = problems[:limit]
+    problems = taken(problems, limit, seed)
     if not problems:
         raise UsageError(f"the task {name} has no problem")
     return Task(name, problems, scores)
+
+
+def taken(problems: list[Problem], limit: int | None, seed: int | None) -> list[Problem]:
+    """Return the first `limit` problems, or with a `seed` drawn ones, in the task's order."""
+    if seed is not None and limit is not None and limit < len(problems):
+        return [problems[index] for index in sorted(Random(seed).sample(range(len(problems)), limit))]
+    return problems[:limit]

@@ -118,23 +118,16 @@ class PlanFigures:
     repeats: stats.Estimate
 
 
-def figures(scores: Sequence[PlanScore]) -> PlanFigures:
-    """Averages over questions; unsupported words are a share of all content words."""
+def figures(scores: Sequence[PlanScore], *, clusters: Sequence[int] | None = None) -> PlanFigures:
+    """Averages over questions, `clusters` as `stats.bootstrap` takes them; unsupported words are a share of all."""
     import numpy as np
 
-    unsupported = np.array([score.unsupported for score in scores], float)
-    words = np.array([score.content_words for score in scores], float)
-    rng = np.random.default_rng(0)
-    shares = []
-    for _ in range(2000):
-        drawn = rng.integers(0, len(scores), len(scores))
-        shares.append(unsupported[drawn].sum() / max(1.0, words[drawn].sum()))
-    low, high = np.quantile(shares, [0.025, 0.975])
+    unsupported = [float(score.unsupported) for score in scores]
+    words = [float(score.content_words) for score in scores]
+    low, high = np.quantile(stats.resampled_ratios(unsupported, words, clusters=clusters), [0.025, 0.975])
     return PlanFigures(
-        f1=stats.bootstrap([score.f1 for score in scores]),
-        count_difference=stats.bootstrap([score.count_difference for score in scores]),
-        unsupported=stats.Estimate(
-            float(unsupported.sum() / max(1.0, words.sum())), float(low), float(high), len(scores)
-        ),
+        f1=stats.bootstrap([score.f1 for score in scores], clusters=clusters),
+        count_difference=stats.bootstrap([score.count_difference for score in scores], clusters=clusters),
+        unsupported=stats.Estimate(sum(unsupported) / max(1.0, sum(words)), float(low), float(high), len(scores)),
         repeats=stats.wilson(sum(score.repeats for score in scores), len(scores)),
     )

@@ -8,9 +8,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dnc_edge.errors import ExtraMissing
 from dnc_edge.types import Estimate as Estimate
+
+# Quantile of the normal distribution of a one-sided 95 % bound.
+ONE_SIDED = 1.644854
 
 
 def wilson(successes: int, n: int, z: float = 1.959964) -> Estimate:
@@ -28,25 +32,73 @@ def wilson(successes: int, n: int, z: float = 1.959964) -> Estimate:
     return Estimate(share, max(0.0, middle - half), min(1.0, middle + half), n)
 
 
-def bootstrap(values: Sequence[float], *, resamples: int = 2000, seed: int = 0) -> Estimate:
+def bootstrap(
+    values: Sequence[float], *, clusters: Sequence[int] | None = None, resamples: int = 2000, seed: int = 0
+) -> Estimate:
     """Return a mean with its 95 % percentile bootstrap interval (Efron and Tibshirani 1993, chapter 13).
 
     The same seed gives the same interval; no values give NaN.
+
+    Args:
+        clusters: for each value the number of its cluster (questions over one passage), drawn whole; None draws
+            each value by itself.
+        resamples, seed: of the bootstrap.
     """
-    sample = np.asarray(values, dtype=float)
-    if sample.size == 0:
+    if len(values) == 0:
         return Estimate(math.nan, math.nan, math.nan, 0)
-    rng = np.random.default_rng(seed)
-    means = np.fromiter((sample[rng.integers(0, sample.size, sample.size)].mean() for _ in range(resamples)), float)
+    means = resampled_ratios(values, None, clusters=clusters, resamples=resamples, seed=seed)
     low, high = np.quantile(means, [0.025, 0.975])
-    return Estimate(float(sample.mean()), float(low), float(high), int(sample.size))
+    return Estimate(float(np.mean(np.asarray(values, dtype=float))), float(low), float(high), len(values))
 
 
-def mean(values: Sequence[float]) -> Estimate:
-    """Return a mean with its interval: Wilson's if all values are 0 or 1, else the bootstrap."""
-    if set(values) <= {0.0, 1.0}:
+def resampled_ratios(
+    numerators: Sequence[float],
+    denominators: Sequence[float] | None,
+    *,
+    clusters: Sequence[int] | None = None,
+    resamples: int = 2000,
+    seed: int = 0,
+) -> NDArray[np.float64]:
+    """Return sum of numerators / sum of denominators of each resample: [resamples]; see `bootstrap`.
+
+    Args:
+        denominators: None is 1 for each, so that the ratio is the mean. A sum below 1 counts as 1.
+    """
+    above = np.asarray(numerators, dtype=float)
+    below = np.ones_like(above) if denominators is None else np.asarray(denominators, dtype=float)
+    if clusters is not None:
+        # Numbers that no value has are no clusters.
+        _, numbers = np.unique(clusters, return_inverse=True)
+        above, below = np.bincount(numbers, above), np.bincount(numbers, below)
+    rng = np.random.default_rng(seed)
+    drawn = (rng.integers(0, above.size, above.size) for _ in range(resamples))
+    return np.fromiter((above[rows].sum() / max(1.0, below[rows].sum()) for rows in drawn), float)
+
+
+def at_most(values: Sequence[float], *, clusters: Sequence[int] | None = None) -> float:
+    """Return the one-sided 95 % upper bound of a mean, by the same resamples as `bootstrap`."""
+    return float(np.quantile(resampled_ratios(values, None, clusters=clusters), 0.95))
+
+
+def share_at_most(hits: Sequence[bool], *, clusters: Sequence[int] | None = None) -> float:
+    """Return the one-sided 95 % upper bound of a share: Wilson's, which is above 0 even without a hit.
+
+    With clusters n is divided by the design effect: the variance with clusters over that without (Kish 1965).
+    """
+    share, n = float(np.mean(hits)), float(len(hits))
+    if clusters is not None and 0 < share < 1:
+        residuals = np.asarray(hits, dtype=float) - share
+        n /= max(1.0, float((np.bincount(clusters, residuals) ** 2).sum() / (residuals**2).sum()))
+    z = ONE_SIDED
+    middle, half = share + z * z / (2 * n), z * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
+    return (middle + half) / (1 + z * z / n)
+
+
+def mean(values: Sequence[float], *, clusters: Sequence[int] | None = None) -> Estimate:
+    """Return a mean with its interval: Wilson's if all values are 0 or 1 and none are clustered, else the bootstrap."""
+    if clusters is None and set(values) <= {0.0, 1.0}:
         return wilson(int(sum(values)), len(values))
-    return bootstrap(values)
+    return bootstrap(values, clusters=clusters)
 
 
 @dataclass(frozen=True)
@@ -97,15 +149,26 @@ def retained_gain(
     )
 
 
-def paired(first: Sequence[float], second: Sequence[float], *, resamples: int = 2000, seed: int = 0) -> Estimate:
+def paired(
+    first: Sequence[float],
+    second: Sequence[float],
+    *,
+    clusters: Sequence[int] | None = None,
+    resamples: int = 2000,
+    seed: int = 0,
+) -> Estimate:
     """Return the mean difference first - second with its bootstrap interval, question by question in the same order.
+
+    Args:
+        clusters, resamples, seed: see `bootstrap`.
 
     Raises:
         ValueError: the two differ in length.
     """
     if len(first) != len(second):
         raise ValueError(f"{len(first)} and {len(second)} scores cannot be paired")
-    return bootstrap([a - b for a, b in zip(first, second, strict=True)], resamples=resamples, seed=seed)
+    differences = [a - b for a, b in zip(first, second, strict=True)]
+    return bootstrap(differences, clusters=clusters, resamples=resamples, seed=seed)
 
 
 def ratio(first: Sequence[float], second: Sequence[float], *, resamples: int = 2000, seed: int = 0) -> Estimate:
