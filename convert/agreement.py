@@ -40,7 +40,7 @@ class Agreement:
 def agreement(reference: Reference, decoder: Decoder) -> Agreement:
     """Compare a level's logits with the reference's, question by question."""
     divergences, changes, agreements = [], [], []
-    for number, (prompt, plan) in enumerate(zip(reference.prompts, reference.plans, strict=True)):
+    for number, (prompt, plan) in enumerate(zip(reference.prompts, reference.decoded, strict=True)):
         wanted, given = reference.logits(number), decoder.logits(prompt, plan)  # (tokens of the plan, vocabulary)
         p, q = log_softmax(wanted), log_softmax(given)
         divergences.append((np.exp(p) * (p - q)).sum(axis=1))
@@ -49,7 +49,7 @@ def agreement(reference: Reference, decoder: Decoder) -> Agreement:
         agreements.append(wanted.argmax(axis=1) == given.argmax(axis=1))
     kl, change = np.concatenate(divergences), np.concatenate(changes)  # (tokens of all plans,)
     return Agreement(
-        n=len(reference.plans),
+        n=len(reference.decoded),
         tokens=int(kl.size),
         kl=_rounded(kl.mean()),
         kl_percentiles={**_percentiles(kl, 50, 95, 99), "max": _rounded(kl.max())},

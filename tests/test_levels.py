@@ -83,7 +83,7 @@ def test_agreement_of_a_level_with_itself_is_complete(tmp_path: Path) -> None:
     rough = agreement(reference, GgufDecoder(_quantized(directory, tmp_path, "q2_k"), context=512))
     assert rough.kl_percentiles["p50"] < rough.kl < rough.kl_percentiles["p99"] <= rough.kl_percentiles["max"]
     assert rough.probability_change["p1"] < 0 < rough.probability_change["p99"]
-    assert rough.tokens == sum(map(len, reference.plans))
+    assert rough.tokens == sum(map(len, reference.decoded))
 
 
 def _quantized(directory: Path, folder: Path, level: str) -> Path:
