@@ -35,9 +35,9 @@ class Fidelity:
     identical: int
     ties: int
     parted: tuple[str, ...] = field(repr=False)
-    plan_f1: Estimate | None
-    f1_lost: Estimate | None
     poor: bool
+    plan_f1: Estimate | None = None
+    f1_lost: Estimate | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
