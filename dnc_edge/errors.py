@@ -29,6 +29,7 @@
         SolverNotFound                there is no such model or path (HTTP 404)
         SolverDown                    the server failed many times in a row
       BudgetReached         exit 6    the next request could exceed the cost cap
+      Cancelled             exit 130  nobody waits for the answer any more, or its time is over
       Unexpected            exit 1    a bug, or a library's error that nobody foresaw; `__cause__` is the original
       RecordsFailed         exit 7    a batch ended with failed records
 
@@ -236,6 +237,11 @@ class BudgetReached(DncError):
     exit_code = 6
     default_code = "budget"
     fatal = True
+
+
+class Cancelled(DncError):
+    exit_code = 130
+    default_code = "cancelled"
 
 
 class Unexpected(DncError):

@@ -25,7 +25,7 @@ class PaidRun:
         gate: what every remote request of all its edges passes.
 
     Args:
-        prices, max_cost, rpm, tpm, purse: see `Gate`, whose errors it raises.
+        prices, max_cost, rpm, tpm, purse, lasting: see `Gate`, whose errors it raises.
         progress: gets a note whenever a server makes its edges wait.
     """
 
@@ -37,10 +37,11 @@ class PaidRun:
         rpm: int | None = None,
         tpm: int | None = None,
         purse: Path | None = None,
+        lasting: bool = False,
         progress: Progress = SILENT,
     ) -> None:
         self.progress = progress
-        self.gate = Gate(prices, max_cost=max_cost, rpm=rpm, tpm=tpm, purse=purse)
+        self.gate = Gate(prices, max_cost=max_cost, rpm=rpm, tpm=tpm, purse=purse, lasting=lasting)
 
     def __enter__(self) -> PaidRun:
         return self

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from dnc_edge import cancellation
 from dnc_edge.errors import (
     BudgetReached,
     DncError,
@@ -111,6 +112,8 @@ class Gate:
         max_cost: dollars that are never exceeded; None is no cap.
         rpm, tpm: requests and tokens a minute at most; None is no limit.
         purse: file that keeps what was reserved and spent from run to run; None keeps nothing.
+        lasting: an error that would end a run (key, quota, model, a server that is down) concerns only the request
+            that meets it: those of a service have nothing to do with each other.
         clock, sleep: injectable.
 
     Raises:
@@ -126,6 +129,7 @@ class Gate:
         rpm: int | None = None,
         tpm: int | None = None,
         purse: Path | None = None,
+        lasting: bool = False,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] | None = None,
     ) -> None:
@@ -136,6 +140,7 @@ class Gate:
                 raise UsageError(f"--{name}: {limit} is out of range", hint="give a whole number from 1")
         self.prices = prices or Prices()
         self.max_cost, self.rpm, self.tpm = max_cost, rpm, tpm
+        self.lasting = lasting
         self._purse = Purse(purse)
         self.spent, self.in_flight, self.lost = self._purse.spent, 0.0, self._purse.lost
         self.replies = 0
@@ -182,17 +187,22 @@ class Gate:
 
     def _admit(self, endpoint: Billed, body: Mapping[str, Any]) -> Attempt:
         most, worst = self._most(endpoint, body)
-        reserved = self._reserve(worst)
-        number: int | None = None
-        try:
-            number = self._purse.reserve(reserved)
-            while (pause := self._pause(most.input_tokens + most.output_tokens)) > 0:
-                self._sleep(pause)
-        except BaseException:
-            # Nothing was sent.
-            self._release(number, reserved, 0.0)
-            raise
+        with cancellation.current().waking(self._wake):
+            reserved = self._reserve(worst)
+            number: int | None = None
+            try:
+                number = self._purse.reserve(reserved)
+                while (pause := self._pause(most.input_tokens + most.output_tokens)) > 0:
+                    self._sleep(pause)
+            except BaseException:
+                # Nothing was sent.
+                self._release(number, reserved, 0.0)
+                raise
         return Attempt(endpoint, worst, reserved, number)
+
+    def _wake(self) -> None:
+        with self._changed:
+            self._changed.notify_all()
 
     def _most(self, endpoint: Billed, body: Mapping[str, Any]) -> tuple[Usage, float]:
         """The most that a request can use and cost; without a cap, 0 dollars if that is not known."""
@@ -247,7 +257,8 @@ class Gate:
             return 0.0
 
     def _check(self) -> None:
-        """Raise the error that has ended the run, a copy for each thread."""
+        """Raise the error that has ended the run, a copy for each thread; or `Cancelled`."""
+        cancellation.current().check()
         if self._broken:
             error = copy.copy(self._broken)
             error.usage = None
@@ -256,7 +267,7 @@ class Gate:
     def _wait(self, seconds: float) -> None:
         """Sleep, but not past the end of the run."""
         with self._changed:
-            if not self._broken:
+            if not self._broken and not cancellation.current().cancelled:
                 self._changed.wait(seconds)
 
     def _settle(self, attempt: Attempt, error: BaseException | None) -> None:
@@ -306,14 +317,14 @@ class Gate:
             elif isinstance(error, SolverError):
                 if error.fatal:
                     # Quota, key, model, a long wait: every further request would be turned down alike.
-                    self._broken = self._broken or error
+                    self._broken = self._broken or (None if self.lasting else error)
                 elif isinstance(error, SolverRateLimited):
                     # A server that asks for time gets it from all that wait here, not from one.
                     self._not_before = max(self._not_before, self._clock() + (error.retry_after or 1.0))
                 elif not isinstance(error, SolverRejected | SolverFiltered):
                     # One that turns a single question down is at work.
                     self._failures += 1
-                if self._failures >= MOST_FAILURES:
+                if self._failures >= MOST_FAILURES and not self.lasting:
                     self._broken = self._broken or SolverDown(
                         f"{attempt.endpoint.name} has failed {self._failures} times without a reply: {error.message}",
                         hint="what was done is kept; run the same command again once the server is up",

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from dnc_edge import cancellation
 from dnc_edge.errors import SolverError, SolverWait
 
 # Seconds of waiting from which on a line says so.
@@ -33,7 +34,7 @@ class Retry:
     longest: float = 8.0
     jitter: float = 0.25
     patience: float = 60.0
-    sleep: Callable[[float], None] = time.sleep
+    sleep: Callable[[float], None] = cancellation.sleep
     rng: random.Random = field(default_factory=random.Random)
 
     def checked(self, error: SolverError, name: str) -> SolverError:

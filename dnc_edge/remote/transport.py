@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from dnc_edge import cancellation
 from dnc_edge.errors import SolverBadReply, SolverBrokenReply, SolverConnection, SolverError, SolverTimeout, UsageError
 
 if TYPE_CHECKING:
@@ -76,21 +77,25 @@ class Transport:
         Raises:
             SolverConnection, SolverTimeout, SolverBrokenReply, SolverBadReply: there is no whole response.
             UsageError: the environment's proxy or certificates cannot be used.
+            Cancelled: the current scope was cancelled.
         """
         seconds = self.deadlines.total if seconds is None else seconds
         pieces: queue.SimpleQueue[Head | bytes | BaseException | None] = queue.SimpleQueue()
         running = asyncio.run_coroutine_threadsafe(self._carry(pieces, seconds, most, method, url, request), _loop())
+        scope = cancellation.current()
         try:
-            while True:
-                try:
-                    piece = pieces.get(timeout=seconds + GRACE)
-                except queue.Empty:
-                    raise self._late() from None
-                if piece is None:
-                    return
-                if isinstance(piece, BaseException):
-                    raise piece
-                yield piece
+            with scope.waking(lambda: pieces.put(None)):
+                while True:
+                    try:
+                        piece = pieces.get(timeout=seconds + GRACE)
+                    except queue.Empty:
+                        raise self._late() from None
+                    scope.check()
+                    if piece is None:
+                        return
+                    if isinstance(piece, BaseException):
+                        raise piece
+                    yield piece
         finally:
             running.cancel()
 
