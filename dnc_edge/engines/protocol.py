@@ -83,8 +83,11 @@ class Engine(Protocol):
     name: str
     context: int
 
-    def run(self, requests: Iterable[Request]) -> Generator[Step]:
-        """Decode all requests; steps come as they are decoded, each request's in order."""
+    def run(self, requests: Iterable[Request | None]) -> Generator[Step]:
+        """Decode all requests; steps come as they are decoded, each request's in order.
+
+        They are taken from the iterable as there is room; None says that there is none now, and it is asked again.
+        """
         ...
 
     def cancel(self, id: str) -> None:

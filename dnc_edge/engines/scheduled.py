@@ -30,7 +30,7 @@ class ScheduledEngine:
         self._backend = backend
         self._scheduler = Scheduler(backend)
 
-    def run(self, requests: Iterable[Request]) -> Generator[Step]:
+    def run(self, requests: Iterable[Request | None]) -> Generator[Step]:
         with self._freed_at_the_end():
             yield from self._scheduler.run(requests)
 

@@ -23,7 +23,7 @@ MOST_UNREAD = 4096
 class _Run(Caller):
     """The requests of one caller."""
 
-    def __init__(self, requests: Iterator[Request]) -> None:
+    def __init__(self, requests: Iterator[Request | None]) -> None:
         super().__init__()
         self._requests = requests
         self._first: Request | None = None
@@ -38,10 +38,11 @@ class _Run(Caller):
             return None
         if self._first is None and not self._exhausted:
             try:
-                self._first = next(self._requests, None)
+                self._first = next(self._requests)
+            except StopIteration:
+                self._exhausted = True
             except Exception as error:
-                self.error = error
-            self._exhausted = self._first is None
+                self.error, self._exhausted = error, True
         return self._first
 
     def take(self, turn: int) -> None:
@@ -67,8 +68,10 @@ class Scheduler:
     def cancel(self, id: str) -> None:
         self._slots.cancel(id)
 
-    def run(self, requests: Iterable[Request]) -> Generator[Step]:
+    def run(self, requests: Iterable[Request | None]) -> Generator[Step]:
         """Decode all requests; they are taken from the iterable as slots become free.
+
+        None says that there is no request now; the iterable is asked again before the next round.
 
         Raises:
             StudentError: the scheduler is closed, or the iterable itself asks it for something.

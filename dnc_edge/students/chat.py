@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dnc_edge.engines import GREEDY, Observer, Request, Sampling
+from dnc_edge.engines import GREEDY, Engine, Observer, Request, Sampling
 from dnc_edge.errors import SolverCut, SolverEmpty, StudentError, UsageError
 from dnc_edge.remote.pricing import Prices
 from dnc_edge.remote.protocol import Messages
@@ -120,7 +120,7 @@ class LocalChat:
             )
         self._begin = model.begin_tokens
         self._ends = model.end_tokens | ({self._controls[self.format.end]} if self.format else frozenset())
-        self.engine = LlamaCppEngine(model, context=context, threads=threads)
+        self.engine: Engine = LlamaCppEngine(model, context=context, threads=threads)
         self.identity: Mapping[str, Any] = {
             "file": self.path.name,
             "bytes": self.path.stat().st_size,
