@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import functools
 import threading
 from collections.abc import Generator, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +21,7 @@ from dnc_edge.types import Event, Finished, Question, Record
 
 if TYPE_CHECKING:
     from dnc_edge.decomposers import Decomposer
+    from dnc_edge.engines.protocol import Engine
     from dnc_edge.log import Log
     from dnc_edge.pipeline import Pipeline
     from dnc_edge.remote.gate import Gate
@@ -43,6 +46,7 @@ class Edge:
         prices: how remote and local stages are priced.
         solver_options: fields merged into every request to a remote solver.
         slots: sequences that a local student decodes at once.
+        engine_thread: decode in a thread of its own, for many callers at once, each of which may be cancelled.
         gate: what every remote request must pass, for runs of many.
         store: where complete remote replies are kept and looked up.
         progress: gets a note whenever a server makes it wait.
@@ -60,6 +64,7 @@ class Edge:
         prices: Prices | None = None,
         solver_options: Mapping[str, Any] | None = None,
         slots: int = 1,
+        engine_thread: bool = False,
         gate: Gate | None = None,
         store: Store | None = None,
         progress: Progress = SILENT,
@@ -69,7 +74,8 @@ class Edge:
         self.settings = load(flags) if settings is None else changed(settings, flags)
         self.prices = prices or Prices()
         self.solver_options = dict(solver_options or {})
-        self.slots, self.gate, self.store, self.progress = slots, gate, store, progress
+        self.slots, self.engine_thread = slots, engine_thread
+        self.gate, self.store, self.progress = gate, store, progress
         self._students: dict[str | None, Student] = {}
         self._chats: dict[str, LocalChat] = {}
         self._log = log if self.settings.logging != "off" else None
@@ -154,6 +160,18 @@ class Edge:
             router=router,
         )
 
+    def varied(self, **flags: Any) -> Edge:
+        """An edge with single settings changed and the same students, gate, store and log; closing one closes both.
+
+        Raises:
+            UsageError: a setting is unknown or out of range.
+        """
+        other = copy.copy(self)
+        other.settings = changed(self.settings, flags)
+        for part in ("decomposer", "solver", "router"):
+            other.__dict__.pop(part, None)
+        return other
+
     @functools.cached_property
     def router(self) -> Router | None:
         """What chooses between the two solvers of the settings; None if there is one.
@@ -192,14 +210,22 @@ class Edge:
 
         with self._lock:
             if name not in self._students:
-                self._students[name] = Student.open(
+                student = self._students[name] = Student.open(
                     name,
                     level=self.settings.level,
                     engine=self.settings.engine,
                     threads=self.settings.threads,
                     slots=self.slots,
                 )
+                student.engine = self._shared(student.engine)
             return self._students[name]
+
+    def _shared(self, engine: Engine) -> Engine:
+        if not self.engine_thread:
+            return engine
+        from dnc_edge.engines.thread import EngineThread
+
+        return EngineThread(engine)
 
     def close(self) -> None:
         """Free the students. Calling it twice is harmless."""
@@ -230,13 +256,14 @@ class Edge:
 
         with self._lock:
             if path not in self._chats:
-                self._chats[path] = LocalChat(
+                chat = self._chats[path] = LocalChat(
                     Path(path).expanduser(),
                     shots=self.settings.shots,
                     max_tokens=self.settings.max_tokens,
                     sampling=self.sampling,
                     threads=self.settings.threads,
                 )
+                chat.engine = self._shared(chat.engine)
             return self._chats[path]
 
     def endpoint(self, model: str, base_url: str | None = None, options: Mapping[str, Any] | None = None) -> Chat:
@@ -255,12 +282,14 @@ class Edge:
         from dnc_edge.remote.transport import Deadlines
 
         settings = self.settings
-        patience = settings.patience
+        retry = Retry(patience=settings.patience)
+        if self.gate and not self.gate.lasting:
+            # Of many requests in a run each can wait longer than a person would.
+            retry = replace(retry, attempts=8, longest=30.0)
         endpoint = Endpoint(
             model,
             base_url,
-            # Of many requests each can wait longer than a person would.
-            retry=Retry(attempts=8, longest=30.0, patience=patience) if self.gate else Retry(patience=patience),
+            retry=retry,
             gate=self.gate,
             max_tokens=settings.max_tokens,
             temperature=settings.temperature,

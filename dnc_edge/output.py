@@ -8,11 +8,10 @@ import os
 import re
 import sys
 from collections.abc import Generator, Iterator, Sequence
-from dataclasses import asdict
 from typing import Any, TextIO
 
 from dnc_edge.errors import DncError, InputError, UsageError
-from dnc_edge.types import AnswerDelta, Event, Finished, Notice, PlanDelta, Record, SubAnswer, SubQuestion
+from dnc_edge.types import AnswerDelta, Event, Finished, Notice, PlanDelta, Record, SubAnswer, SubQuestion, event_dict
 
 # C0 and C1 control characters but tab and newline: a model's text must not drive the terminal.
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
@@ -190,17 +189,9 @@ def _show(events: Iterator[Event], live: bool) -> Finished:
 
 def _show_events(events: Iterator[Event]) -> Finished:
     for event in events:
+        print_json(event_dict(event))
         if isinstance(event, Finished):
-            print_json({"event": "finished", "record": event.record.to_dict()})
             return event
-        name = {
-            "PlanDelta": "plan_delta",
-            "SubQuestion": "subquestion",
-            "AnswerDelta": "answer_delta",
-            "SubAnswer": "subanswer",
-            "Notice": "notice",
-        }
-        print_json({"event": name[type(event).__name__], **asdict(event)})
     raise AssertionError("a strategy ended without a record")
 
 

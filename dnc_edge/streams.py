@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextvars
 import queue
 import threading
 from collections.abc import Callable, Generator
@@ -59,7 +60,9 @@ class Together(Generic[Key, Item, Result]):
     def start(self, key: Key, stream: Generator[Item, None, Result]) -> None:
         """Run a stream; `ended` gives it back under its key."""
         self.running += 1
-        threading.Thread(target=self._run, args=(key, stream), daemon=True).start()
+        # In the same context, so that whoever cancels the caller's scope ends the stream too.
+        run = contextvars.copy_context().run
+        threading.Thread(target=run, args=(self._run, key, stream), daemon=True).start()
 
     def ended(self, *, wait: bool) -> Ended[Key, Item, Result] | None:
         """Return a stream that has ended; None if none runs, or none has ended and there is no `wait`."""

@@ -289,6 +289,22 @@ class Finished:
 Event = PlanDelta | SubQuestion | AnswerDelta | SubAnswer | Notice | Finished
 
 
+def event_dict(event: Event) -> dict[str, Any]:
+    """An event as `--events` prints it and a server sends it."""
+    if isinstance(event, Finished):
+        return {"event": "finished", "record": event.record.to_dict()}
+    return {"event": _EVENT_NAMES[type(event)], **vars(event)}
+
+
+_EVENT_NAMES = {
+    PlanDelta: "plan_delta",
+    SubQuestion: "subquestion",
+    AnswerDelta: "answer_delta",
+    SubAnswer: "subanswer",
+    Notice: "notice",
+}
+
+
 @dataclass(frozen=True)
 class Estimate:
     """A figure with its 95 % interval and the number of questions behind it."""
