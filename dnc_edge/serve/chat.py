@@ -48,7 +48,7 @@ class Completion:
         async for burst in bursts:
             if thoughts := [event for event in burst if reasoning(event)]:
                 delta = {"reasoning_content": _thought(thoughts)}
-                yield self._chunk(delta, **{"x-dnc-events": [event_dict(event) for event in thoughts]})
+                yield self._chunk(delta, None, **{"x-dnc-events": [event_dict(event) for event in thoughts]})
             if text := _text(burst):
                 yield self._chunk({"content": text})
             if isinstance(finished := burst[-1], Finished):
