@@ -13,29 +13,7 @@ from dnc_edge.cli import options
 from dnc_edge.cli.terminal import TerminalProgress
 
 
-@options.settings(
-    "student",
-    "level",
-    "decomposer",
-    "plan",
-    "solver",
-    "strong",
-    "route",
-    "fallback",
-    "strategy",
-    "mode",
-    "max_subquestions",
-    "temperature",
-    "top_p",
-    "seed",
-    "max_tokens",
-    "timeout",
-    "patience",
-    "instruction",
-    "shots",
-    "engine",
-    "threads",
-)
+@options.settings(*options.STUDENT, *options.PLAN, *options.SOLVER, "fallback", *options.STRATEGY, *options.ENDPOINT)
 def serve(
     *,
     settings: options.Given,
@@ -56,14 +34,15 @@ def serve(
     request_timeout: Annotated[
         float, typer.Option(help="Seconds that a question may take, waiting included.", min=0.1)
     ] = 600.0,
-    rpm: Annotated[int | None, typer.Option(help="Most requests a minute to solvers.", min=1)] = None,
-    tpm: Annotated[int | None, typer.Option(help="Most tokens a minute to solvers.", min=1)] = None,
+    rpm: options.Rpm = None,
+    tpm: options.Tpm = None,
     max_cost: Annotated[float | None, typer.Option(help="Dollars a day, never exceeded.", min=0)] = None,
     spent: Annotated[
         Path | None, typer.Option(help="Folder that keeps what days have spent [default: the user's data folder].")
     ] = None,
     solver_option: options.SolverOption = None,
     price: options.Price = None,
+    cached_price: options.CachedPrice = None,
     local_price: options.LocalPrice = None,
 ) -> None:
     """Offer student and solver as one model of an OpenAI-compatible server, with a page to look at.
@@ -87,7 +66,7 @@ def serve(
 
     token = os.environ.get(TOKEN) or None
     check_address(host, token)
-    prices, progress = options.prices(price, local_price), TerminalProgress()
+    prices, progress = options.prices(price, local_price, cached_price), TerminalProgress()
     with Models(
         model or (),
         max_cost=max_cost,
