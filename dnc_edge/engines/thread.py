@@ -19,6 +19,8 @@ from dnc_edge.engines.protocol import Engine, Request, Step
 from dnc_edge.errors import StudentError
 
 INTERVAL = 0.03
+# Seconds that `close` waits for what is in flight.
+PATIENCE = 10.0
 
 _Inbox = queue.SimpleQueue[list[Step] | Exception]
 
@@ -117,6 +119,8 @@ class EngineThread:
             if not self._closed:
                 self._closed = True
                 self._arriving.put(None)
+        # A process that ends while its model is being freed crashes.
+        self._thread.join(PATIENCE)
 
     def _work(self) -> None:
         while not self._closed or self._running or not self._arriving.empty():
