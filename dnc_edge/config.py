@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dnc_edge.errors import UsageError
+from dnc_edge import files, names
+from dnc_edge.errors import InputError, UsageError
 from dnc_edge.settings import checked, known, option, setting, variable
 
 
@@ -93,21 +94,81 @@ def load(flags: Mapping[str, Any] | None = None, *, environment: Mapping[str, st
         UsageError: an unknown setting, or a value of the wrong kind; its source is named.
     """
     environment = os.environ if environment is None else environment
-    merged: dict[str, Any] = {}
-    path = config_path()
-    if path.is_file():
-        import tomllib
+    merged = {name: value for name, (value, _) in given(environment).items()}
+    return Settings(**merged | _given(flags or {}))
 
-        try:
-            values = tomllib.loads(path.read_text(encoding="utf-8"))
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise UsageError(f"{path}: not TOML ({error})") from error
-        for name, value in values.items():
-            merged[name] = checked(Settings, name, value, str(path))
+
+def read() -> dict[str, Any]:
+    """What the settings file holds; nothing if there is none.
+
+    Raises:
+        UsageError: it is not TOML.
+    """
+    path = config_path()
+    if not path.is_file():
+        return {}
+    import tomllib
+
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path}: not TOML ({error})") from error
+
+
+def given(environment: Mapping[str, str]) -> dict[str, tuple[Any, str]]:
+    """(value, source) of every setting that the file or the environment gives; tables of solvers are `profiles`'.
+
+    Raises:
+        UsageError: as `load`.
+    """
+    path, found = str(config_path()), {}
+    for name, value in read().items():
+        if name != "solvers":
+            found[name] = checked(Settings, name, value, path), path
     for name in known(Settings):
         if text := environment.get(variable(name)):
-            merged[name] = checked(Settings, name, text, variable(name))
-    return Settings(**merged | _given(flags or {}))
+            found[name] = checked(Settings, name, text, variable(name)), variable(name)
+    return found
+
+
+def set_value(name: str, text: str) -> Any:
+    """Write a setting into the file, whose comments stay; returns its value.
+
+    Raises:
+        UsageError: there is no such setting, or the value is none for it. InputError: the file cannot be written.
+    """
+    value = checked(Settings, name, text, "config set")
+    document = _document()
+    document[name] = value
+    _write(document)
+    return value
+
+
+def unset_value(name: str) -> None:
+    """Delete a setting from the file. Raises UsageError if it is not there."""
+    document = _document()
+    if name not in document:
+        raise UsageError(f"{config_path()} does not set {name}", hint=names.hint(name, document))
+    del document[name]
+    _write(document)
+
+
+def _document() -> Any:
+    import tomlkit
+
+    read()  # says what is wrong with it
+    path = config_path()
+    return tomlkit.parse(path.read_text(encoding="utf-8")) if path.is_file() else tomlkit.document()
+
+
+def _write(document: Any) -> None:
+    path = config_path()
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with files.writing(path) as file:
+            file.write(document.as_string().encode())
+    except OSError as error:
+        raise InputError(f"cannot write {path}: {error.strerror}") from error
 
 
 def changed(settings: Settings, flags: Mapping[str, Any]) -> Settings:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from dnc_edge.errors import UsageError
 from dnc_edge.remote.address import Address, masked
+from dnc_edge.remote.providers import PROVIDERS
 
 if TYPE_CHECKING:
     from dnc_edge.config import Settings
@@ -111,19 +112,21 @@ def decomposer(text: str, parts: Parts) -> Decomposer:
     Raises:
         UsageError: no kind of decomposer is called so.
     """
+    text, parts = _profiled(text, parts)
     spec = ModelSpec.parse(text)
     kind = _kind(spec)
     if kind is None or kind.decomposer is None:
-        raise _unknown("decomposer", spec, [kind.form for kind in KINDS.values() if kind.decomposer] + ["none"])
+        raise _unknown("decomposer", spec)
     return kind.decomposer(parts, spec)
 
 
 def solver(text: str, parts: Parts) -> Solver:
     """Make the solver that a specification names. Raises as `decomposer` does."""
+    text, parts = _profiled(text, parts)
     spec = ModelSpec.parse(text)
     kind = _kind(spec)
     if kind is None or kind.solver is None:
-        raise _unknown("solver", spec, [kind.form for kind in KINDS.values() if kind.solver])
+        raise _unknown("solver", spec)
     return kind.solver(parts, spec)
 
 
@@ -139,8 +142,47 @@ def _kind(spec: ModelSpec) -> Kind | None:
     return None
 
 
-def _unknown(role: str, spec: ModelSpec, forms: list[str]) -> UsageError:
-    return UsageError(f"unknown {role} {masked(str(spec))!r}", hint=f"choose from: {', '.join(forms)}")
+def _profiled(text: str, parts: Parts) -> tuple[str, Parts]:
+    """The specification that a name of the settings file stands for, with its price and options."""
+    if ":" in text or text in KINDS:
+        return text, parts
+    from dnc_edge.profiles import profiles
+
+    profile = profiles().get(text)
+    return (profile.spec, profile.over(parts)) if profile else (text, parts)
+
+
+# Whose a model is that is named without a provider.
+_FAMILIES = {
+    "gpt-": "openai", "chatgpt-": "openai", "o1": "openai", "o3": "openai", "o4": "openai", "claude-": "anthropic",
+    "gemini-": "gemini", "grok-": "xai", "deepseek-": "deepseek", "mistral-": "mistral",
+}  # fmt: skip
+
+
+def _unknown(role: str, spec: ModelSpec) -> UsageError:
+    """An error with the spelling that was meant, if that can be told."""
+    from dnc_edge import names
+    from dnc_edge.profiles import profiles
+
+    text = masked(str(spec))
+    if text.endswith(".gguf"):
+        hint = f"did you mean local:{text}?"
+    elif spec.name and (provider := _near(spec.kind)):
+        hint = f"did you mean {provider}:{spec.name}?"
+    elif family := next((family for start, family in _FAMILIES.items() if text.startswith(start)), None):
+        hint = f"did you mean {family}:{text}?"
+    elif ":" in text or not profiles():
+        forms = [kind.form for name, kind in KINDS.items() if getattr(kind, role) and name not in PROVIDERS]
+        hint = f"choose from: {', '.join(forms)}, or PROVIDER:MODEL with {', '.join(PROVIDERS)}"
+    else:
+        hint = names.hint(text, [*profiles(), *KINDS])
+    return UsageError(f"unknown {role} {text!r}", hint=hint)
+
+
+def _near(kind: str) -> str | None:
+    import difflib
+
+    return next(iter(difflib.get_close_matches(kind.lower(), KINDS, n=1)), None)
 
 
 def _named(spec: ModelSpec, form: str) -> str:
@@ -238,6 +280,7 @@ def _trivial(parts: Parts, spec: ModelSpec) -> Decomposer:
 KINDS: dict[str, Kind] = {
     "student": Kind("student:NAME", _student_decomposer, _student_solver),
     "openai": remote("openai:MODEL"),
+    **{name: remote(f"{name}:MODEL", one.url) for name, one in PROVIDERS.items() if name != "openai"},
     "http": remote("http://host:port/v1#MODEL"),
     "local": Kind("local:STUDENT or local:FILE.gguf", _local_decomposer, _local_solver),
     "recorded": Kind("recorded:FILE", decomposer=_recorded),

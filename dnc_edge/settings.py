@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection
 from dataclasses import Field, field, fields
 from typing import Any
 
+from dnc_edge import names
 from dnc_edge.errors import InputError, UsageError
 
 # Ranges of numbers; one that a field gives itself is (least, most).
@@ -77,7 +78,7 @@ def checked(
     settings = known(description)
     prefix = f"{table}." if table else ""
     if name not in settings:
-        raise error(f"{source}: there is no setting {prefix}{name}", hint=f"settings: {', '.join(settings)}")
+        raise error(f"{source}: there is no setting {prefix}{name}", hint=names.hint(name, settings))
     wanted, limits = kind(settings[name]), settings[name].metadata
     shown = f"{prefix}{name} = {value!r}" if table else repr(value)
     try:
@@ -89,7 +90,7 @@ def checked(
         choices = choices()
     if choices and value not in choices:
         unknown = shown if table else f"{name} {shown}"
-        raise error(f"{source}: unknown {unknown}", hint=f"choose from: {', '.join(choices)}")
+        raise error(f"{source}: unknown {unknown}", hint=names.hint(str(value), choices))
     if wanted in (int, float):
         low, high = limits.get("within") or (FROM_1 if wanted is int else ABOVE_0)
         if not (low <= value <= high and math.isfinite(value)):

@@ -16,7 +16,7 @@ from dnc_edge import data as datasets
 from dnc_edge.data import DataFile, DataSet
 from dnc_edge.errors import DataMissing, MissingError, UsageError
 from dnc_edge.tasks import files as taken
-from tests.test_cli import dnc_edge
+from tests.test_cli import dnc_edge, refused
 
 TEXT = b'{"question": "How many?"}\n'
 
@@ -96,3 +96,10 @@ def test_the_list_says_licence_and_source() -> None:
     (line,) = [line for line in listed.splitlines() if line.startswith("gsm8k ")]
     assert "MIT" in line and "openai/grade-school-math" in line and "here" not in line
     assert dnc_edge("data", "path", DNC_EDGE_DATA="none-such").stdout == b"none-such\n"
+
+
+def test_the_command_names_a_data_set_that_is_not_known_and_reaches_nothing_offline(tmp_path: Path) -> None:
+    folder = str(tmp_path / "data")
+    refused(dnc_edge("data", "pull", "gsm8", DNC_EDGE_DATA=folder), 2, "did you mean gsm8k?")
+    offline = dnc_edge("data", "pull", "gsm8k", "--offline", DNC_EDGE_DATA=folder)
+    assert offline.returncode == 4 and "--offline was given" in offline.stderr.decode()

@@ -18,7 +18,7 @@ INTERRUPTED = 130
 LINKS = "git config core.symlinks true && git checkout -- dnc_edge, then install it again"
 # Commands are functions of their module's name; groups are `app` in theirs.
 COMMANDS = ("ask", "batch", "decompose", "doctor", "serve", "solve")
-GROUPS = ("bench", "convert", "data", "keys", "log", "provider-batch", "students", "train")
+GROUPS = ("bench", "config", "convert", "data", "keys", "log", "provider-batch", "students", "train")
 
 
 def build(arguments: Sequence[str]) -> typer.Typer:
