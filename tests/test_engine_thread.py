@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -42,8 +43,14 @@ def tokens(thread: EngineThread, asked: Request) -> list[int | None]:
     return [step.token for step in thread.run([asked])]
 
 
-# A request that does not end by itself: the model never chooses the end.
+# Tokens of a request that does not end by itself before the test does.
 ENDLESS = 3000
+
+
+def endless(adapter: str | None, held: Sequence[int]) -> int:
+    """A slow model that never chooses the end."""
+    time.sleep(0.005)
+    return 1 + len(held) % 30
 
 
 @given(st.integers(1, 24), st.integers(1, 5))
@@ -58,7 +65,7 @@ def test_every_caller_gets_what_it_would_get_alone(callers: int, slots: int) -> 
 
 
 def test_a_caller_that_stops_reading_or_is_cancelled_leaves_its_slot(engine: Engine) -> None:
-    engine.cache.model = lambda adapter, held: 1 + len(held) % 30
+    engine.cache.model = endless
     thread = EngineThread(engine)
     reading = thread.run([request(1, ENDLESS)])
     next(reading)
@@ -80,7 +87,7 @@ def test_a_caller_that_stops_reading_or_is_cancelled_leaves_its_slot(engine: Eng
 
 def test_a_caller_that_left_before_its_turn_is_never_decoded() -> None:
     engine = Engine(slots=1)
-    engine.cache.model = lambda adapter, held: 1 + len(held) % 30
+    engine.cache.model = endless
     thread = EngineThread(engine)
     first = thread.run([request(1, ENDLESS)])
     next(first)

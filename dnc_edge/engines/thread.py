@@ -126,9 +126,8 @@ class EngineThread:
         while not self._closed or self._running or not self._arriving.empty():
             try:
                 for step in self._engine.run(self._feed()):
-                    self._running[step.id].take(step)
-                    if step.finish:
-                        del self._running[step.id]
+                    caller = self._running.pop(step.id) if step.finish else self._running[step.id]
+                    caller.take(step)
             except Exception as error:
                 self._fail(error)
         self._engine.close()
