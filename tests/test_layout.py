@@ -120,5 +120,5 @@ def test_the_list_of_commands_imports_no_library() -> None:
     )
     made = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     rooms = {name.split(".")[1] for name in made.stdout.split()}
-    light = "cli config errors names offline output progress settings typed_json types"
+    light = "cli config errors files names offline output profiles progress settings typed_json types"
     assert rooms <= set(light.split())
