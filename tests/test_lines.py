@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from dnc_edge import parse
 from dnc_edge.engines import GREEDY, Observer, Request, Sampling
+from dnc_edge.engines.detours import likeliest
 from dnc_edge.engines.scheduler import Scheduler
 from dnc_edge.engines.slots import Entry
 from dnc_edge.students.lines import References, Repeats
@@ -49,8 +50,18 @@ class Cache:
 
     resumes, slots, context, batch = True, 4, 400, 64
 
-    def __init__(self, size: int, *, seed: int = 0, sharpness: float = 3, slots: int = 4, guesses: bool = True) -> None:
-        self.size, self.seed, self.sharpness, self.slots, self.guesses = size, seed, sharpness, slots, guesses
+    def __init__(
+        self,
+        size: int,
+        *,
+        seed: int = 0,
+        sharpness: float = 3,
+        slots: int = 4,
+        guesses: bool = True,
+        looks_up: bool = True,
+    ) -> None:
+        self.size, self.seed, self.sharpness, self.slots = size, seed, sharpness, slots
+        self.guesses, self.looks_up = guesses, looks_up
         self.held: list[list[int]] = [[] for _ in range(slots)]
         self.decodes = 0
         self.table: dict[tuple[int, ...], np.ndarray] = {}
@@ -174,10 +185,22 @@ def test_guesses_and_slots_change_no_sequence(model: tuple[list[str], int, float
     vocabulary = Vocabulary(pieces)
     size = len(vocabulary.pieces)
     made = [
-        decode(Cache(size, seed=seed, sharpness=sharpness, slots=slots, guesses=guesses), vocabulary, kinds, count=6)
-        for slots, guesses in ((1, False), (1, True), (4, False), (4, True))
+        decode(
+            Cache(size, seed=seed, sharpness=sharpness, slots=slots, guesses=guesses, looks_up=looks_up),
+            vocabulary,
+            kinds,
+            count=6,
+        )
+        for slots in (1, 2, 4)
+        for guesses, looks_up in ((False, False), (True, False), (True, True))
     ]
-    assert made[1:] == made[:1] * 3
+    assert made[1:] == made[:1] * 8
+
+
+@given(st.lists(st.floats(-9, 9, width=32), min_size=1, max_size=3000, unique=True), st.integers(1, 16))
+def test_the_likeliest_tokens_are_those_of_a_whole_sort(values: list[float], count: int) -> None:
+    logits = np.array(values, np.float32)
+    assert likeliest(logits, count) == np.argsort(-logits)[:count].tolist()
 
 
 def test_a_model_that_loops_goes_another_way_at_its_weakest_point() -> None:

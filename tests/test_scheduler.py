@@ -34,7 +34,7 @@ class FakeCache:
 
     def __init__(self, slots: int, context: int, batch: int, *, guesses: bool = True) -> None:
         self.slots, self.context, self.batch = slots, context, batch
-        self.guesses = guesses
+        self.guesses = self.looks_up = guesses
         self.held: list[list[tuple[str | None, int]]] = [[] for _ in range(slots)]
         self.adapter: str | None = None
         self.model = continuation

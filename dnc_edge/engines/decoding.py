@@ -26,7 +26,7 @@ class Decoding:
     Args:
         pending: tokens of the prompt that are still to be decoded.
         room: most tokens after the prompt.
-        guesses: whether tokens may be guessed and verified.
+        guesses: whether tokens may be guessed and verified. looks_up: whether prompt lookup guesses, too.
 
     Attributes:
         pending: tokens still to be decoded: of the prompt, then the one that was chosen and what was inserted.
@@ -34,14 +34,24 @@ class Decoding:
         ended: whether nothing more comes.
     """
 
-    def __init__(self, caller: Caller, request: Request, *, pending: Iterable[int], room: int, guesses: bool) -> None:
+    def __init__(
+        self,
+        caller: Caller,
+        request: Request,
+        *,
+        pending: Iterable[int],
+        room: int,
+        guesses: bool,
+        looks_up: bool,
+    ) -> None:
         self.caller, self.request = caller, request
         self.pending = deque(pending)
         self.made = 0
         self.ended = False
         self._room = room
         self._sampler = Sampler(request.sampling)
-        self._lookup = PromptLookup(request.tokens) if guesses and self._sampler.greedy else None
+        self._guesses = guesses and self._sampler.greedy
+        self._lookup = PromptLookup(request.tokens) if self._guesses and looks_up else None
         self._observers = (*request.observers, *([self._lookup] if self._lookup else []))
         self._trail = Trail()
         self._held: list[Step] = []
@@ -53,7 +63,7 @@ class Decoding:
 
     def guesses(self, *, alone: bool) -> Sequence[int]:
         """Tokens to verify after the one that is pending; prompt lookup pays only where no other sequence decodes."""
-        if self._lookup is None or len(self.pending) != 1:
+        if not self._guesses or len(self.pending) != 1:
             return ()
         for observer in self._observers:
             if (alone or observer is not self._lookup) and (guessed := observer.guesses()):

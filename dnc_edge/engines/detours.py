@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 # Other tokens remembered at each position, out of how many of the likeliest.
 ALTERNATIVES = 4
 LIKELIEST = 16
+# Logits whose maximum is looked at first.
+BLOCK = 64
 # Detours of one stretch before it is given up.
 PATIENCE = 4
 
@@ -83,12 +85,26 @@ def alternatives(logits: NDArray[np.float32], token: int, logprob: float, fits: 
         token, logprob: the one that was chosen, and its log-probability.
         fits: whether another one may come in its place.
     """
-    count = min(LIKELIEST, len(logits))
-    likeliest = np.argpartition(logits, -count)[-count:]
     found: list[Choice] = []
-    for other in sorted((int(id) for id in likeliest), key=lambda id: -float(logits[id])):
+    for other in likeliest(logits, LIKELIEST):
         if other != token and fits(other):
             found.append((other, logprob + float(logits[other] - logits[token])))
             if len(found) == ALTERNATIVES:
                 break
+    return found
+
+
+def likeliest(logits: NDArray[np.float32], count: int) -> list[int]:
+    """The `count` tokens of the largest logits, in their order.
+
+    Only what reaches the `count`-th largest of the blocks' maxima is sorted: a partition of a large vocabulary takes
+    ten times as long.
+    """
+    maxima = np.maximum.reduceat(logits, np.arange(0, len(logits), BLOCK))
+    if len(maxima) > count:
+        candidates = np.flatnonzero(logits >= np.partition(maxima, -count)[-count])
+    else:
+        candidates = np.arange(len(logits))
+    order = np.argsort(-logits[candidates], kind="stable")[:count]
+    found: list[int] = candidates[order].tolist()
     return found

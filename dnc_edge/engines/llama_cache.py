@@ -22,6 +22,9 @@ from dnc_edge.errors import StudentError
 if TYPE_CHECKING:
     from dnc_edge.engines.llama_cpp import GgufModel
 
+# Of a larger file on a processor, four tokens of one sequence cost three times one, and prompt lookup brings less.
+LOOKED_UP_BYTES = 32 << 20
+
 _CACHE_TYPES = {"f32": llama.GGML_TYPE_F32, "f16": llama.GGML_TYPE_F16}
 
 
@@ -50,6 +53,7 @@ class LlamaCache:
         guesses: bool,
     ) -> None:
         self.slots, self.context, self.batch, self.guesses = slots, context, batch, guesses
+        self.looks_up = guesses and (model.offloaded or model.bytes <= LOOKED_UP_BYTES)
         self._model = model  # outlives the context
         check_memory(model.path, cache_bytes=slots * context * model.cache_bytes(cache_type), loaded=True)
         # Before the context is made: a file that does not fit leaves nothing behind.

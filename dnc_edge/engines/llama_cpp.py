@@ -60,6 +60,7 @@ class GgufModel:
         check_memory(path)
         parameters = llama.llama_model_default_params()
         parameters.n_gpu_layers = offload() if gpu_layers is None else gpu_layers
+        self.offloaded = parameters.n_gpu_layers > 0 and bool(llama.llama_supports_gpu_offload())
         self.path = path
         self.pointer = llama.llama_model_load_from_file(os.fsencode(path), parameters)
         if not self.pointer:
@@ -69,6 +70,7 @@ class GgufModel:
             )
         # Engine and tokenizer share the weights: they are freed with the last of them. At exit the system does it.
         weakref.finalize(self, llama.llama_model_free, self.pointer).atexit = False
+        self.bytes = int(llama.llama_model_size(self.pointer))
         self.vocabulary = llama.llama_model_get_vocab(self.pointer)
         self.vocabulary_size = int(llama.llama_vocab_n_tokens(self.vocabulary))
         self.trained_context = int(llama.llama_model_n_ctx_train(self.pointer))
@@ -145,7 +147,7 @@ class LlamaCppEngine(ScheduledEngine):
             rounded otherwise than without.
         cache_type: "f16" or "f32", what the cache is kept in; in f32 flash attention is slow.
         adapters: GGUF LoRA files by the name that requests use.
-        guesses: verify tokens that prompt lookup and observers guess.
+        guesses: verify tokens that observers guess, and for a small model those that prompt lookup does.
 
     Raises:
         StudentError: model and cache exceed the memory, or a context or an adapter cannot be made.

@@ -28,7 +28,7 @@ class _Cache:
     """What all backends are."""
 
     resumes = True
-    guesses = False
+    guesses = looks_up = False
 
     def __init__(self, session: Any, slots: int, context: int, batch: int) -> None:
         self.session, self.slots, self.context, self.batch = session, slots, context, batch

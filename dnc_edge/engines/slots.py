@@ -28,6 +28,7 @@ class Backend(Protocol):
         batch: most tokens of one decode, at least `slots`.
         resumes: whether a prompt may go on from what a slot holds; an encoder reads it whole or not at all.
         guesses: whether guessed tokens are verified; more than one token after a prompt is then decoded at once.
+        looks_up: whether prompt lookup pays: several tokens of one sequence cost little more than one.
     """
 
     slots: int
@@ -35,6 +36,7 @@ class Backend(Protocol):
     batch: int
     resumes: bool
     guesses: bool
+    looks_up: bool
 
     def decode(self, entries: Sequence[Entry]) -> Any:
         """Append tokens to slots; logits of the wanted ones, in order: float32, [wanted, vocabulary]."""
@@ -195,6 +197,7 @@ class Slots:
             pending=tokens[kept:],
             room=min(request.max_tokens, self._backend.context - len(tokens)),
             guesses=self._backend.guesses,
+            looks_up=self._backend.looks_up,
         )
         return slot
 
