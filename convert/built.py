@@ -37,7 +37,7 @@ def build(directory: Path, progress: Progress = SILENT) -> Path:
     """
     manifest = manifests.load(directory)
     assert manifest.base is not None
-    target = adapted.built_directory(manifest)
+    target = adapted.built_directory(manifest, ENGINE)
     if (target / manifests.FILENAME).is_file():
         return target
     folder, weights = adapted.base_of(manifest.base, manifest.name)

@@ -76,7 +76,7 @@ class Edge:
         self.solver_options = dict(solver_options or {})
         self.slots, self.engine_thread = slots, engine_thread
         self.gate, self.store, self.progress = gate, store, progress
-        self._students: dict[str | None, Student] = {}
+        self._students: dict[tuple[str | None, str | None], Student] = {}
         self._chats: dict[str, LocalChat] = {}
         self._log = log if self.settings.logging != "off" else None
         self._lock = threading.Lock()
@@ -204,21 +204,31 @@ class Edge:
 
         return models.solver(self.settings.solver, self)
 
-    def student(self, name: str | None = None) -> Student:
-        """A local student, loaded once; None is the one of the settings."""
+    def student(self, name: str | None = None, role: str | None = None) -> Student:
+        """A local student, loaded once.
+
+        Args:
+            name: None is the one of the settings.
+            role: the only one that the caller asks of it; None is any.
+        """
         from dnc_edge.students.student import Student
 
         with self._lock:
-            if name not in self._students:
-                student = self._students[name] = Student.open(
-                    name,
-                    level=self.settings.level,
-                    engine=self.settings.engine,
-                    threads=self.settings.threads,
-                    slots=self.slots,
-                )
-                student.engine = self._shared(student.engine)
-            return self._students[name]
+            for key in ((name, None), (name, role)):
+                if key in self._students:
+                    return self._students[key]
+            student = Student.open(
+                name,
+                level=self.settings.level,
+                engine=self.settings.engine,
+                threads=self.settings.threads,
+                slots=self.slots,
+                role=role,
+            )
+            student.engine = self._shared(student.engine)
+            # One that has merged weights has this role alone.
+            self._students[name, role if list(student.manifest.roles) == [role] else None] = student
+            return student
 
     def _shared(self, engine: Engine) -> Engine:
         if not self.engine_thread:

@@ -84,7 +84,7 @@ class Parts(Protocol):
     @property
     def sampling(self) -> Sampling: ...
 
-    def student(self, name: str | None = None) -> Student: ...
+    def student(self, name: str | None = None, role: str | None = None) -> Student: ...
 
     def local_chat(self, path: str) -> Chat: ...
 
@@ -195,7 +195,7 @@ def _student_decomposer(parts: Parts, spec: ModelSpec) -> Decomposer:
     from dnc_edge.decomposers import StudentDecomposer
 
     settings = parts.settings
-    student = parts.student(spec.name or settings.student)
+    student = parts.student(spec.name or settings.student, "decompose")
     return StudentDecomposer(
         student,
         cap=settings.max_subquestions,

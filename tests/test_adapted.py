@@ -13,6 +13,8 @@ import pytest
 from dnc_edge import files
 from dnc_edge.cli.students import verify
 from dnc_edge.convert.built import build
+from dnc_edge.convert.merged import build_merged
+from dnc_edge.edge import Edge
 from dnc_edge.engines import Request
 from dnc_edge.errors import InputError, StudentError
 from dnc_edge.solvers import LocalSolver
@@ -71,6 +73,38 @@ def test_both_engines_say_the_same(root: Path) -> None:
                 assert np.corrcoef(rows[0].ravel(), rows[1].ravel())[0, 1] > 0.97
                 assert (rows[0].argmax(axis=1) == rows[1].argmax(axis=1)).mean() >= 0.8
         assert equal >= len(QUESTIONS)
+
+
+def test_merged_weights_serve_where_one_role_is_asked_for(root: Path) -> None:
+    built = build_merged(root / "on-tiny")
+    assert built is not None and [path.suffix for path in sorted(built.iterdir())] == [".gguf", ".json"]
+    with Student.open("on-tiny") as applied, Student.open("on-tiny", role="decompose") as merged:
+        assert (applied.weights.level, merged.weights.level) == ("f32", "q8_0")
+        assert list(merged.manifest.roles) == ["decompose"] and merged.engine.name == "llama.cpp"
+        for question in QUESTIONS:
+            prompt = applied.prompt("decompose", question)
+            assert merged.prompt("decompose", question) == prompt
+            wanted = said(applied, "decompose", question)
+            rows = [
+                student.engine.logits(prompt, wanted, adapter=student.manifest.roles["decompose"].adapter)  # type: ignore[attr-defined]
+                for student in (applied, merged)
+            ]
+            assert np.corrcoef(rows[0].ravel(), rows[1].ravel())[0, 1] > 0.98
+    for settings in ({"level": "f32", "role": "decompose"}, {"role": "solve"}):
+        with Student.open("on-tiny", **settings) as student:  # type: ignore[arg-type]
+            assert student.weights.file == "decompose.gguf" and "solve" in student.manifest.roles
+
+
+def test_an_edge_takes_merged_weights_for_plans_alone(root: Path) -> None:
+    build_merged(root / "on-tiny")
+    with Edge(student="on-tiny") as edge:
+        assert edge.pipeline(solve=False).decomposer.level == "q8_0"  # type: ignore[union-attr]
+        # Whoever answers, too, is another student: its own role needs the base.
+        assert edge.student("on-tiny") is edge.student("on-tiny", "solve")
+    with Edge(student="on-tiny") as edge:
+        pipeline = edge.pipeline()
+        assert pipeline.decomposer.student is pipeline.solver.student  # type: ignore[union-attr]
+        assert pipeline.decomposer.level == "f32"  # type: ignore[union-attr]
 
 
 def test_a_graph_whose_cache_is_copied_takes_an_adapter_too(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -173,7 +207,7 @@ def test_an_architecture_without_a_graph_is_refused(root: Path) -> None:
     tiny_base.edit(root / "on-tiny", base={"name": "tiny", "sha256": files.sha256_of(file)})
     with pytest.raises(InputError, match="architecture gemma, for which no graph is known"):
         build(root / "on-tiny")
-    assert not adapted.built_directory(manifest.load(root / "on-tiny")).exists()
+    assert not adapted.built_directory(manifest.load(root / "on-tiny"), "onnxruntime").exists()
 
 
 def test_a_file_on_which_llama_cpp_dies_is_one_line(tmp_path: Path) -> None:

@@ -186,16 +186,22 @@ def pull(
 
 
 def _build(base: str, progress: Progress) -> None:
-    """Build the graphs of the students on a base, if ONNX Runtime is there to run them."""
+    """Build what the students on a base need, or are faster with, on the engines that are installed."""
     from dnc_edge.engines.loading import installed
     from dnc_edge.students import manifest as manifests
     from dnc_edge.students import resolve
 
-    if "onnxruntime" not in installed():
-        return
-    from dnc_edge.convert.built import build
+    builders = []
+    if "onnxruntime" in installed():
+        from dnc_edge.convert.built import build
 
+        builders.append(build)
+    if "llama.cpp" in installed():
+        from dnc_edge.convert.merged import build_merged
+
+        builders.append(build_merged)
     for directory in resolve.known().values():
         on = manifests.load(directory).base
         if on and on.name == base:
-            build(directory, progress)
+            for builder in builders:
+                builder(directory, progress)

@@ -138,6 +138,7 @@ class Student:
         threads: int | None = None,
         context: int | None = None,
         slots: int = 1,
+        role: str | None = None,
     ) -> Student:
         """Load a student by name or path, its checksum and probes verified.
 
@@ -148,6 +149,7 @@ class Student:
             threads: compute threads; None lets the engine choose.
             context: longest sequence in tokens; None is what the student was trained for.
             slots: sequences that are decoded at once.
+            role: the only one that it will be asked for, so that merged weights may be taken for it; None is any.
 
         Raises:
             StudentError: unknown, damaged, or not what trained it.
@@ -159,7 +161,7 @@ class Student:
         if not engines:
             raise none_installed()
         if manifest.base is not None:
-            directory, manifest = adapted.runnable(directory, manifest, engine)
+            directory, manifest = adapted.runnable(directory, manifest, engine, level=level, role=role)
         weights = choose(manifest, level, engine, engines)
         parts = manifest.parts(weights.level, weights.engine)
         # Checksums are worked out while the engine's libraries are imported; nothing is loaded before they hold.
