@@ -15,12 +15,18 @@ from dnc_edge.errors import UsageError
 
 # Above this, another process takes so much that the figures would be about it.
 MOST_LOAD = 0.3
+# As Linux names them.
+INSTRUCTIONS = (
+    "avx2", "fma", "f16c", "avx_vnni", "avx512f", "avx512bw", "avx512_vnni", "avx512_bf16", "amx_int8", "asimd",
+    "asimddp", "i8mm", "sve",
+)  # fmt: skip
 
 
 def machine() -> dict[str, str | int | float]:
-    """Return CPU model, cores, memory in GiB, versions, commit and date."""
+    """Return CPU model, instruction sets, cores, memory in GiB, versions, commit and date."""
     facts: dict[str, str | int | float] = {
         "cpu": _cpu(),
+        "instructions": _instructions(),
         "cores": cores(),
         "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
         "python": platform.python_version(),
@@ -42,6 +48,15 @@ def _cpu() -> str:
             if line.startswith("model name"):
                 return line.partition(":")[2].strip()
     return platform.processor() or platform.machine()
+
+
+def _instructions() -> str:
+    """Which of the instruction sets that the engines' kernels use the processor has."""
+    info = Path("/proc/cpuinfo")
+    if not info.is_file():
+        return platform.machine()
+    words = set(info.read_text(encoding="utf-8").split())
+    return " ".join(name for name in INSTRUCTIONS if name in words) or platform.machine()
 
 
 def commit() -> str:

@@ -29,15 +29,16 @@ QUESTIONS = (
     "A farm has 36 cows, half as many goats and 12 more hens than goats. How many animals does the farm have?",
 )
 
-# Imports the package, loads the same file and decodes the same tokens up to the same newline.
+# Imports the package, loads the same file and decodes the same tokens up to the same token: a newline, or the end.
 BARE = """
 import sys
 from llama_cpp import Llama
-path, threads, tokens, newline = sys.argv[1], int(sys.argv[2]), eval(sys.argv[3]), int(sys.argv[4])
-llama = Llama(path, n_ctx=2048, n_threads=threads, n_threads_batch=threads, verbose=False)
+path, threads, tokens, end = sys.argv[1], int(sys.argv[2]), eval(sys.argv[3]), int(sys.argv[4])
+lora = sys.argv[5] if len(sys.argv) > 5 else None
+llama = Llama(path, lora_path=lora, n_ctx=2048, n_threads=threads, n_threads_batch=threads, verbose=False)
 text = b""
 for token in llama.generate(tokens, temp=0.0, repeat_penalty=1.0):
-    if token == newline or token == llama.token_eos():
+    if token == end or token == llama.token_eos():
         break
     text += llama.detokenize([token])
 print(text.decode(), flush=True)
@@ -91,8 +92,8 @@ def overhead(*, runs: int = 9) -> OverheadResult:
         plans = [_plans(student, engine_first=bool(run % 2)) for run in range(4 * runs)]
     bare = [sys.executable, "-c", BARE, str(path), str(threads), json.dumps(prompt), str(newline)]
     ours = [sys.executable, "-m", "dnc_edge", "decompose", "--events", QUESTION]
-    cold = [(_until(ours, b'"subquestion"'), _until(bare, b"?")) for _ in range(runs)]
-    help_ = [(_until([*ours[:3], "--help"], b"Usage"), _until([*BARE_TYPER, "--help"], b"Usage")) for _ in range(runs)]
+    cold = [(until(ours, b'"subquestion"'), until(bare, b"?")) for _ in range(runs)]
+    help_ = [(until([*ours[:3], "--help"], b"Usage"), until([*BARE_TYPER, "--help"], b"Usage")) for _ in range(runs)]
     return OverheadResult(_overhead(help_), _overhead(cold), _overhead(plans), runs, machine())
 
 
@@ -104,7 +105,7 @@ def _overhead(pairs: list[tuple[float, float]]) -> Overhead:
     )
 
 
-def _until(command: list[str], mark: bytes) -> float:
+def until(command: list[str], mark: bytes) -> float:
     """Return the seconds from the start of a process to the first line of its output that contains `mark`."""
     started = time.perf_counter()
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:

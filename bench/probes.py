@@ -20,6 +20,8 @@ from dnc_edge.engines import Request
 
 # Any tokens will do for speed; these occur in every vocabulary.
 FIRST_TOKEN = 300
+# The part of a student that is put over its base.
+ADAPTER = "adapter"
 
 
 def prompt(length: int, seed: int = 0) -> list[int]:
@@ -27,19 +29,25 @@ def prompt(length: int, seed: int = 0) -> list[int]:
 
 
 def engine(files: Mapping[str, str], *, threads: int | None, slots: int, context: int, guesses: bool = False) -> Any:
-    """Open an engine for files by part: llama.cpp for GGUF, ONNX Runtime else.
+    """Open an engine for files by part: llama.cpp for GGUF, ONNX Runtime else; a part "adapter" goes over the model.
 
     Without guesses, a token costs a decode: what a random model repeats would be guessed all too well.
     """
-    paths = {part: Path(file) for part, file in files.items()}
+    paths = {part: Path(file) for part, file in files.items() if part != ADAPTER}
+    adapters = {ADAPTER: Path(files[ADAPTER])} if ADAPTER in files else {}
     if paths["model"].suffix == ".gguf":
         from dnc_edge.engines.llama_cpp import GgufModel, LlamaCppEngine
 
         model = GgufModel(paths["model"])
-        return LlamaCppEngine(model, threads=threads, slots=slots, context=context, guesses=guesses)
+        return LlamaCppEngine(model, threads=threads, slots=slots, context=context, guesses=guesses, adapters=adapters)
     from dnc_edge.engines.onnx import OnnxEngine
 
-    return OnnxEngine(paths, threads=threads, slots=slots, context=context)
+    return OnnxEngine(paths, threads=threads, slots=slots, context=context, adapters=adapters)
+
+
+def adapter_of(files: Mapping[str, str]) -> str | None:
+    """The adapter that requests name."""
+    return ADAPTER if ADAPTER in files else None
 
 
 def _timed(action: Callable[[], Any]) -> float:
@@ -58,7 +66,7 @@ def load(files: Mapping[str, str], threads: int | None, context: int) -> dict[st
 
     def once() -> None:
         loaded = engine(files, threads=threads, slots=1, context=context)
-        list(loaded.run([Request("first", prompt(1), 1)]))
+        list(loaded.run([Request("first", prompt(1), 1, adapter=adapter_of(files))]))
         loaded.close()
 
     return {"load_cold_seconds": _timed(once), "load_warm_seconds": _timed(once)}
@@ -67,13 +75,14 @@ def load(files: Mapping[str, str], threads: int | None, context: int) -> dict[st
 def single(files: Mapping[str, str], threads: int | None, context: int, *, tokens: int, repeat: int) -> dict[str, Any]:
     """Measure one sequence: seconds to the first token of a prompt of 64, prefill and decode in tokens/s."""
     loaded = engine(files, threads=threads, slots=1, context=context)
+    adapter = adapter_of(files)
     first, decode, prefill = [], [], []
     for number in range(repeat + 1):
-        steps = loaded.run([Request("s", prompt(64, number), tokens + 1)])
+        steps = loaded.run([Request("s", prompt(64, number), tokens + 1, adapter=adapter)])
         first.append(_timed(lambda: next(steps)))  # noqa: B023
         decode.append(tokens / _timed(lambda: list(steps)))  # noqa: B023
         long = prompt(256, number + 500)
-        prefill.append(256 / _timed(lambda: list(loaded.run([Request("p", long, 1)]))))  # noqa: B023
+        prefill.append(256 / _timed(lambda: list(loaded.run([Request("p", long, 1, adapter=adapter)]))))  # noqa: B023
     # The first round warms up.
     return {
         "first_token_seconds": first[1:],
@@ -90,7 +99,10 @@ def many(
     loaded = engine(files, threads=threads, slots=slots, context=context)
     rates = []
     for number in range(repeat + 1):
-        requests = [Request(str(slot), prompt(32, number * slots + slot), tokens) for slot in range(slots)]
+        requests = [
+            Request(str(slot), prompt(32, number * slots + slot), tokens, adapter=adapter_of(files))
+            for slot in range(slots)
+        ]
         steps = loaded.run(requests)
         begun: set[str] = set()
         for step in steps:
@@ -115,7 +127,9 @@ def plans(
 ) -> dict[str, Any]:
     """Questions/s from prompts to whole plans, with guesses, as they are decoded for people."""
     loaded = engine(files, threads=threads, slots=slots, context=context, guesses=True)
-    requests = [Request(str(n), tokens, limit, frozenset(stop)) for n, tokens in enumerate(prompts)]
+    requests = [
+        Request(str(n), tokens, limit, frozenset(stop), adapter=adapter_of(files)) for n, tokens in enumerate(prompts)
+    ]
     list(loaded.run(requests[: 2 * slots]))
     rates, made = [], 0
     for _ in range(repeat):
@@ -135,14 +149,25 @@ def high_level(
     repeat: int,
     prompts: list[list[int]] | None = None,
     limit: int = 0,
+    lengths: list[int] | None = None,
 ) -> dict[str, Any]:
-    """The same through `llama_cpp.Llama.create_completion`: decode tokens/s, and plans one after another."""
+    """The same through `llama_cpp.Llama.create_completion`: decode tokens/s, and plans one after another.
+
+    Plans have the given `lengths` in tokens at most, or all of them `limit`.
+    """
     from llama_cpp import Llama
 
     from dnc_edge.engines.threads import chosen_threads
 
     count = chosen_threads(threads)
-    llama = Llama(files["model"], n_ctx=context, n_threads=count, n_threads_batch=count, verbose=False)
+    llama = Llama(
+        files["model"],
+        lora_path=files.get(ADAPTER),
+        n_ctx=context,
+        n_threads=count,
+        n_threads_batch=count,
+        verbose=False,
+    )
     settings: dict[str, Any] = {"temperature": 0.0, "repeat_penalty": 1.0}
     # Never ended early: the same number of tokens as the others decode.
     bias = {2: -1e9}
@@ -162,11 +187,15 @@ def high_level(
         decode.append(made / (seconds - short))
     result: dict[str, Any] = {"decode_tokens_per_second": decode[1:]}
     if prompts:
-        rates = []
+        rates, most = [], lengths or [limit] * len(prompts)
         for _ in range(repeat):
-            seconds = _timed(lambda: [llama.create_completion(p, max_tokens=limit, **settings) for p in prompts])
-            rates.append(len(prompts) / seconds)
-        result["questions_per_second"] = rates
+            made = 0
+            started = time.perf_counter()
+            for begin, length in zip(prompts, most, strict=True):
+                reply: Any = llama.create_completion(begin, max_tokens=length, **settings)
+                made += reply["usage"]["completion_tokens"]
+            rates.append(len(prompts) / (time.perf_counter() - started))
+        result |= {"questions_per_second": rates, "decoded_tokens": made}
     return result
 
 
@@ -221,6 +250,62 @@ def greedy(files: Mapping[str, str], threads: int | None, context: int, *, promp
     return {"tokens": [[step.token for step in loaded.run([Request("g", begin, limit)])] for begin in prompts]}
 
 
+def delivered(
+    student: Mapping[str, Any], *, questions: list[list[str | None]], threads: int, slots: int
+) -> dict[str, Any]:
+    """Plans/s as they are delivered, and of the engine alone on the same prompts and lengths.
+
+    Args:
+        student: what `Student.open` takes. questions: [text, passage or None].
+    """
+    from dnc_edge.decomposers import StudentDecomposer
+    from dnc_edge.students.student import Student
+    from dnc_edge.types import Question
+
+    asked = [Question(text, context, id=str(number)) for number, (text, context) in enumerate(questions)]
+    with Student.open(**student, role="decompose", threads=threads, slots=slots) as opened:
+        decomposer = StudentDecomposer(opened, gated=True)
+        list(decomposer.decompose_many(asked[: 2 * slots]))
+        plans: dict[str, Any] = {}
+
+        def deliver() -> None:
+            plans.update((question.id, plan) for question, plan in decomposer.decompose_many(asked))
+
+        seconds = _timed(deliver)
+        made = [plans[question.id or ""] for question in asked]
+        prompts = [list(decomposer.begin(question).request.tokens) for question in asked]
+        lengths = [plan.usage.output_tokens for plan in made]
+        return {
+            "delivered": len(asked) / seconds,
+            "alone": len(asked) / _alone(opened, prompts, lengths),
+            "prompts": prompts,
+            "lengths": lengths,
+            "plans": sum(bool(plan.subquestions) for plan in made),
+        }
+
+
+def alone(
+    student: Mapping[str, Any], *, prompts: list[list[int]], lengths: list[int], threads: int, slots: int
+) -> dict[str, Any]:
+    """Plans/s of the engine alone: tokens of given number after given prompts."""
+    from dnc_edge.students.student import Student
+
+    with Student.open(**student, role="decompose", threads=threads, slots=slots) as opened:
+        _alone(opened, prompts[: 2 * slots], lengths[: 2 * slots])
+        return {"alone": len(prompts) / _alone(opened, prompts, lengths)}
+
+
+def _alone(opened: Any, prompts: list[list[int]], lengths: list[int]) -> float:
+    """Seconds of the engine, with nothing that reads or refuses what it decodes."""
+    adapter = opened.manifest.roles["decompose"].adapter
+    requests = [
+        Request(str(number), tokens, length, adapter=adapter)
+        for number, (tokens, length) in enumerate(zip(prompts, lengths, strict=True))
+        if length
+    ]
+    return _timed(lambda: list(opened.engine.run(requests)))
+
+
 def bandwidth(threads: int | None) -> dict[str, Any]:
     """Measure the bytes/s at which threads read memory that no cache holds."""
     from concurrent.futures import ThreadPoolExecutor
@@ -238,7 +323,7 @@ def bandwidth(threads: int | None) -> dict[str, Any]:
 
 PROBES: dict[str, Callable[..., dict[str, Any]]] = {
     "load": load, "single": single, "many": many, "plans": plans, "high_level": high_level, "plain_loop": plain_loop,
-    "greedy": greedy, "bandwidth": bandwidth,
+    "greedy": greedy, "delivered": delivered, "alone": alone, "bandwidth": bandwidth,
 }  # fmt: skip
 
 if __name__ == "__main__":

@@ -81,6 +81,52 @@ def _speed_names(values: Any) -> Any:
     return renamed
 
 
+def engine_speed(figures: Mapping[str, Any]) -> Speed:
+    """Build a `Speed` from the figures of `bench.speed.speed`."""
+    made: Speed = TypeAdapter(Annotated[Speed, BeforeValidator(_speed_names)]).validate_python(figures)
+    return made
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """A figure over another one that was measured beside it, round by round.
+
+    Attributes:
+        ours, theirs: what is divided: tokens/s, plans/s or seconds, as its name says.
+        must, aim: what the median is to reach, or for seconds not to exceed; None is not set.
+    """
+
+    ratio: Spread
+    ours: Spread
+    theirs: Spread
+    must: float | None = None
+    aim: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpeedResult(_Json):
+    """What a student delivers on one machine.
+
+    Attributes:
+        task, n: whose questions were asked, and how many distinct ones.
+        engines: figures of the engines alone, without observers, text and confidence, by engine.
+        ratios: by name; see `bench.delivered.BARS`.
+        tokens: of prompts, of plans, and of those that a loop of `create_completion` decoded.
+        load: cores that other processes kept busy before; None if that cannot be told.
+    """
+
+    kind: Literal["speed"] = "speed"
+    student: str
+    task: str
+    n: int
+    engines: Mapping[str, Speed]
+    ratios: Mapping[str, Ratio]
+    tokens: Mapping[str, int]
+    settings: Mapping[str, Any]
+    load: float | None
+    machine: Mapping[str, Any]
+
+
 @dataclass(frozen=True)
 class Totals:
     """Sums over the questions of one stage; `cost_usd` is None if a cost is not known.

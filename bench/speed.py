@@ -15,10 +15,9 @@ from typing import Any
 
 from dnc_edge.bench.machine import machine, must_be_idle
 from dnc_edge.engines.threads import chosen_threads
-from dnc_edge.errors import DataMissing, MissingError
-from dnc_edge.prompts import EXAMPLES, user_message
+from dnc_edge.errors import MissingError
+from dnc_edge.prompts import user_message
 from dnc_edge.students.student import Student
-from dnc_edge.tasks import gsm8k
 
 TOKENS = 128
 # Prompts whose tokens are compared with a plain loop's.
@@ -27,7 +26,7 @@ EQUAL = 50
 
 @dataclass(frozen=True)
 class Target:
-    """What is measured: files by part, and for a student the prompts and stop tokens of real questions."""
+    """What is measured: files by part, and for a student the prompts and stop tokens of questions."""
 
     name: str
     engine: str
@@ -37,23 +36,15 @@ class Target:
     stop: Sequence[int] = ()
 
 
-def real_questions(count: int) -> list[str]:
-    """The first questions of GSM8K test, or ours where that is not on this machine."""
-    try:
-        return [problem.question for problem in gsm8k.load(count)]
-    except DataMissing:
-        return [example.question for example in EXAMPLES["problem"]] * (count // 2)
-
-
-def student_target(name: str | None, level: str | None, engine: str | None, questions: Sequence[str]) -> Target:
-    """A student with the prompts of questions."""
-    from dnc_edge.students import manifest, resolve
-
-    with Student.open(name or resolve.BUNDLED, level=level, engine=engine) as student:
+def student_target(
+    name: str | None, level: str | None, engine: str | None, questions: Sequence[str], *, role: str | None = None
+) -> Target:
+    """A student with the prompts of questions; see `Student.open`."""
+    with Student.open(name, level=level, engine=engine, role=role) as student:
         prompts = [student.prompt("decompose", user_message(text)) for text in questions]
-        directory = resolve.resolve(name or resolve.BUNDLED)
-        parts = manifest.load(directory).parts(student.weights.level, student.weights.engine)
-        files = {part: directory / file.file for part, file in parts.items()}
+        adapter = student.manifest.roles["decompose"].adapter
+        files = {part: student.files[part] for part in ("model", "encoder", "decoder") if part in student.files}
+        files |= {"adapter": student.files[adapter]} if adapter else {}
         stop = [student.tokenizer.control(piece) for piece in student.manifest.stop]
         return Target(student.name, student.weights.engine, student.weights.level, files, prompts, stop)
 
@@ -95,29 +86,29 @@ def speed(
     load = must_be_idle(busy)
     # Chosen once, so that all are measured with the same.
     threads = chosen_threads(threads)
-    files = {part: str(path.resolve()) for part, path in target.files.items() if part != "tokenizer"}
+    files = {part: str(path.resolve()) for part, path in target.files.items()}
     common = {"files": files, "threads": threads, "context": context}
 
     def probe(name: str, **settings: Any) -> dict[str, Any]:
         say(f"measuring {name}")
-        return _probe(name, **{**common, **settings})
+        return run_probe(name, **{**common, **settings})
 
     one = probe("single", tokens=TOKENS, repeat=repeat)
     figures: dict[str, Any] = {
         **probe("load"),
-        "first_token_seconds": _spread(one["first_token_seconds"]),
-        "prefill_tokens_per_second": _spread(one["prefill_tokens_per_second"]),
-        "decode_tokens_per_second": _spread(one["decode_tokens_per_second"]),
+        "first_token_seconds": spread(one["first_token_seconds"]),
+        "prefill_tokens_per_second": spread(one["prefill_tokens_per_second"]),
+        "decode_tokens_per_second": spread(one["decode_tokens_per_second"]),
         "peak_memory_bytes": one["peak_memory_bytes"],
     }
     several = probe("many", slots=slots, tokens=TOKENS, repeat=repeat)
-    figures[f"decode_tokens_per_second_{slots}_slots"] = _spread(several["tokens_per_second"])
+    figures[f"decode_tokens_per_second_{slots}_slots"] = spread(several["tokens_per_second"])
     asked = {"prompts": list(target.prompts), "limit": 80}
     if target.prompts:
         made = probe("plans", stop=list(target.stop), slots=slots, repeat=repeat, **asked)
-        figures[f"questions_per_second_{slots}_slots"] = _spread(made["questions_per_second"])
+        figures[f"questions_per_second_{slots}_slots"] = spread(made["questions_per_second"])
         alone = probe("plans", stop=list(target.stop), slots=1, repeat=repeat, **asked)
-        figures["questions_per_second_1_slot"] = _spread(alone["questions_per_second"])
+        figures["questions_per_second_1_slot"] = spread(alone["questions_per_second"])
     gguf = target.engine == "llama.cpp"
     exported = {"model": str(optimum.resolve())} if optimum and not gguf else {}
 
@@ -129,7 +120,7 @@ def speed(
     if gguf and peers:
         rivals["create_completion"] = lambda: rate("high_level")
     if gguf and llama_bench:
-        rivals["llama-bench"] = partial(_llama_bench, llama_bench, files["model"], threads)
+        rivals["llama-bench"] = partial(llama_bench_rate, llama_bench, files["model"], threads)
     if exported:
         rivals["a plain loop"] = lambda: rate("plain_loop", files=exported)
     ratios: dict[str, list[float]] = {}
@@ -153,7 +144,7 @@ def speed(
         "settings": {"threads": threads, "slots": slots, "context": context, "repeat": repeat, "busy": busy},
         "load": load,
         "figures": figures,
-        "ratios": {name: _spread(values) for name, values in ratios.items()},
+        "ratios": {name: spread(values) for name, values in ratios.items()},
         "limits": limits,
         "machine": machine(),
     }
@@ -164,7 +155,7 @@ def _limits(target: Target, figures: Mapping[str, Any], slots: int, threads: int
     decode = figures["decode_tokens_per_second"]["median"]
     prefill = figures["prefill_tokens_per_second"]["median"]
     together = figures[f"decode_tokens_per_second_{slots}_slots"]["median"]
-    measured = _probe("bandwidth", threads=threads)["bytes_per_second"]
+    measured = run_probe("bandwidth", threads=threads)["bytes_per_second"]
     if target.engine == "llama.cpp":
         from dnc_edge.bench.shapes import bytes_per_token
 
@@ -188,7 +179,7 @@ def _limits(target: Target, figures: Mapping[str, Any], slots: int, threads: int
     return limits
 
 
-def _probe(name: str, **settings: Any) -> dict[str, Any]:
+def run_probe(name: str, **settings: Any) -> dict[str, Any]:
     run = subprocess.run(
         [sys.executable, "-m", "dnc_edge.bench.probes"],
         input=json.dumps({"probe": name, **settings}),
@@ -203,7 +194,7 @@ def _probe(name: str, **settings: Any) -> dict[str, Any]:
     return values
 
 
-def _llama_bench(program: Path, file: str, threads: int) -> float:
+def llama_bench_rate(program: Path, file: str, threads: int) -> float:
     """Median of decoded tokens/s after a prompt of 64, as ours are measured."""
     command = [str(program), "-m", file, "-t", str(threads), "-p", "0", "-d", "64", "-n", str(TOKENS), "-r", "3"]
     try:
@@ -214,7 +205,7 @@ def _llama_bench(program: Path, file: str, threads: int) -> float:
     return statistics.median(samples)
 
 
-def _spread(values: Sequence[float]) -> dict[str, float]:
+def spread(values: Sequence[float]) -> dict[str, float]:
     return {
         "median": float(f"{statistics.median(values):.5g}"),
         "least": float(f"{min(values):.5g}"),

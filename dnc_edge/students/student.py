@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 
 from dnc_edge.engines import GREEDY, Engine, Observer, Request, Sampling, Step
 from dnc_edge.engines.loading import installed, none_installed
@@ -116,10 +117,19 @@ class Student:
 
     Attributes:
         manifest: what it is. weights: the file in use. engine, tokenizer: what decodes.
+        files: all files in use, by part or, of adapters, by name.
     """
 
-    def __init__(self, manifest: Manifest, weights: WeightFile, engine: Engine, tokenizer: Tokenizer) -> None:
+    def __init__(
+        self,
+        manifest: Manifest,
+        weights: WeightFile,
+        engine: Engine,
+        tokenizer: Tokenizer,
+        files: Mapping[str, Path] | None = None,
+    ) -> None:
         self.manifest = manifest
+        self.files = files or {}
         self.weights = weights
         self.engine = engine
         self.tokenizer = tokenizer
@@ -179,7 +189,7 @@ class Student:
             model = GgufModel(checks["model"].path())
             over = {name: check.path() for name, check in adapters.items()}
             llama = LlamaCppEngine(model, context=size, threads=threads, slots=slots, adapters=over)
-            return cls(manifest, weights, llama, GgufTokenizer(model))
+            return cls(manifest, weights, llama, GgufTokenizer(model), {"model": model.path, **over})
         from dnc_edge.engines.onnx import OnnxEngine
         from dnc_edge.students.tokenizer import JsonTokenizer
 
@@ -194,7 +204,7 @@ class Student:
                 f"student {manifest.name} has {onnx.vocabulary_size} tokens, its tokenizer {tokenizer.vocabulary_size}",
                 hint="its files do not belong together; convert it again",
             )
-        return cls(manifest, weights, onnx, tokenizer)
+        return cls(manifest, weights, onnx, tokenizer, {**paths, **over})
 
     def _check_probes(self) -> None:
         for probe in self.manifest.probes:
