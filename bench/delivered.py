@@ -22,7 +22,7 @@ from dnc_edge import prompts, tasks
 from dnc_edge.bench.machine import machine, must_be_idle
 from dnc_edge.bench.overhead import BARE, QUESTION, until
 from dnc_edge.bench.results import Ratio, Speed, SpeedResult, Spread, engine_speed
-from dnc_edge.bench.speed import Target, llama_bench_rate, run_probe, speed, spread, student_target
+from dnc_edge.bench.speed import llama_bench_rate, run_probe, speed, spread, student_target
 from dnc_edge.engines.loading import installed
 from dnc_edge.engines.threads import chosen_threads
 from dnc_edge.errors import MissingError

@@ -10,12 +10,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from dnc_edge.bench.delivered import own_questions
 from dnc_edge.bench.machine import machine, must_be_idle
 from dnc_edge.bench.overhead import QUESTION
-from dnc_edge.bench.speed import real_questions, speed, student_target
+from dnc_edge.bench.speed import speed, student_target
 from dnc_edge.engines.loading import installed, none_installed
 from dnc_edge.errors import MissingError
 from dnc_edge.progress import SILENT, Progress
+from dnc_edge.prompts import user_message
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,8 @@ def engines(
     rounds = [[_first_answer(student, name) for name in names] for _ in range(repeat)]
     rows = []
     for name, seconds in zip(names, zip(*rounds, strict=True), strict=True):
-        target = student_target(student, None, name, real_questions(questions))
+        asked = [user_message(question.text, question.context) for question in own_questions(questions)]
+        target = student_target(student, None, name, asked, role="decompose")
         made = speed(target, threads=threads, repeat=repeat, busy=True, peers=False, say=progress.note)
         rows.append(
             EngineRow(

@@ -23,6 +23,7 @@ from dnc_edge.bench.speed import speed, student_target
 from dnc_edge.engines.loading import installed
 from dnc_edge.errors import UsageError
 from dnc_edge.models import shown
+from dnc_edge.prompts import user_message
 from dnc_edge.students import manifest as manifests
 from dnc_edge.students.resolve import BUNDLED, resolve
 from dnc_edge.tasks import Task, stats
@@ -163,8 +164,8 @@ def _timed(
     say: Callable[[str], None],
 ) -> dict[str, Any]:
     """The fields of `LevelFigures` that are measured by the clock, and the machine."""
-    prompts = [problem.question for problem in tasks[0].problems[:COMPARED]]
-    target = student_target(str(level.directory), level.level, level.engine, prompts)
+    asked = [user_message(problem.question, problem.context) for problem in tasks[0].problems[:COMPARED]]
+    target = student_target(str(level.directory), level.level, level.engine, asked)
     figures = speed(target, threads=threads, slots=slots, repeat=repeat, busy=True, peers=False, say=say)["figures"]
     meter = Meter()
     seconds = [round(value, 5) for value in judge.timed(level)]

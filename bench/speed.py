@@ -16,7 +16,6 @@ from typing import Any
 from dnc_edge.bench.machine import machine, must_be_idle
 from dnc_edge.engines.threads import chosen_threads
 from dnc_edge.errors import MissingError
-from dnc_edge.prompts import user_message
 from dnc_edge.students.student import Student
 
 TOKENS = 128
@@ -37,11 +36,11 @@ class Target:
 
 
 def student_target(
-    name: str | None, level: str | None, engine: str | None, questions: Sequence[str], *, role: str | None = None
+    name: str | None, level: str | None, engine: str | None, messages: Sequence[str], *, role: str | None = None
 ) -> Target:
-    """A student with the prompts of questions; see `Student.open`."""
+    """A student with the prompts of user messages; see `Student.open`."""
     with Student.open(name, level=level, engine=engine, role=role) as student:
-        prompts = [student.prompt("decompose", user_message(text)) for text in questions]
+        prompts = [student.prompt("decompose", text) for text in messages]
         adapter = student.manifest.roles["decompose"].adapter
         files = {part: student.files[part] for part in ("model", "encoder", "decoder") if part in student.files}
         files |= {"adapter": student.files[adapter]} if adapter else {}

@@ -145,8 +145,10 @@ def speed(
         ),
     ] = None,
     slots: Annotated[int, typer.Option(help="Sequences at once.", min=1)] = 8,
-    questions: Annotated[int, typer.Option(help="Real questions to turn into plans.", min=2)] = 200,
-    repeat: Annotated[int, typer.Option(help="Measurements of each figure.", min=1)] = 5,
+    task: Annotated[str, typer.Option(help="Whose questions are asked; everyday are ours.")] = "everyday",
+    questions: Annotated[int, typer.Option(help="How many of them.", min=16)] = 200,
+    batch: Annotated[int, typer.Option(help="Questions of a whole batch; 0 leaves it out.", min=0)] = 1000,
+    repeat: Annotated[int, typer.Option(help="Rounds.", min=1)] = 3,
     llama_bench: Annotated[Path | None, typer.Option(help="llama.cpp's llama-bench, to measure beside.")] = None,
     optimum: Annotated[
         Path | None, typer.Option(help="optimum's export of the ONNX student, for a plain loop.")
@@ -155,16 +157,41 @@ def speed(
     out: Out = None,
     json: options.Json = False,
 ) -> None:
-    """Measure load, prefill, decode, questions/s and memory, beside what the machine could do.
+    """Measure how fast plans are delivered, beside the engines alone, llama-bench and create_completion.
+
+    A shape, and a student with --optimum, are measured on an engine alone.
 
     Examples:
 
-      dnc-edge bench speed
+      dnc-edge bench speed --llama-bench build/bin/llama-bench
 
       dnc-edge bench speed --shape qwen2.5-0.5b --level q4_k_m
     """
+    from dnc_edge.bench import delivered
     from dnc_edge.bench import speed as bench
+    from dnc_edge.prompts import user_message
 
+    if not shape and not optimum:
+        options.require("pydantic", extra="bench")
+        made = delivered.delivered(
+            settings["student"],
+            level=settings["level"],
+            task=task,
+            count=questions,
+            batch=batch,
+            threads=settings["threads"],
+            slots=slots,
+            repeat=repeat,
+            busy=busy,
+            llama_bench=llama_bench,
+            say=output.note,
+        )
+        _keep(made.to_dict(), out)
+        if json:
+            output.print_json(made.to_dict())
+        else:
+            output.print_text(delivered.table(made))
+        return
     if shape:
         options.require("llama_cpp", extra="gguf")
         import platformdirs
@@ -177,7 +204,8 @@ def speed(
         target = bench.Target(shape, "llama.cpp", level, {"model": file})
     else:
         named = settings["student"], settings["level"], settings["engine"]
-        target = bench.student_target(*named, bench.real_questions(questions))
+        texts = [user_message(question.text, question.context) for question in delivered.questions(task, questions)]
+        target = bench.student_target(*named, texts, role="decompose")
     result = bench.speed(
         target,
         threads=settings["threads"],
