@@ -175,7 +175,7 @@ class _Run:
             if "adapter" not in merged:
                 self._pair("one sequence, adapter merged, over without", ours, without)
         else:
-            base, without = merged, ours
+            base, without = dict(merged), ours
         if plain and self._llama_bench:
             self._say("measuring llama-bench")
             peer = llama_bench_rate(self._llama_bench, str(base["model"]), self._threads)
@@ -257,8 +257,7 @@ class _Run:
             if pairs := self._pairs.get(name):
                 ours, theirs = zip(*pairs, strict=True)
                 ratios = [one / other for one, other in pairs]
-                spreads = (Spread(**spread(values)) for values in (ratios, ours, theirs))
-                made[name] = Ratio(*spreads, must=must, aim=aim)
+                made[name] = Ratio(_spread(ratios), _spread(ours), _spread(theirs), must=must, aim=aim)
         return made
 
     def _of(self, engine: str) -> dict[str, Any]:
@@ -281,6 +280,10 @@ class _Run:
         return self._probe("delivered", student=self._of(engine), questions=asked, slots=self._slots)
 
 
+def _spread(values: Sequence[float]) -> Spread:
+    return Spread(**spread(values))
+
+
 def _paths(files: Mapping[str, Path]) -> dict[str, str]:
     return {part: str(path.resolve()) for part, path in files.items()}
 
@@ -290,10 +293,8 @@ def table(result: SpeedResult) -> str:
     lines = ["| figure | ratio | ours | theirs | must | aim |", "|---|---|---|---|---|---|"]
     for name, ratio in result.ratios.items():
         bars = ["" if bar is None else f"{bar:g}" for bar in (ratio.must, ratio.aim)]
-        spread = f"{ratio.ratio.median:.3f} ({ratio.ratio.least:.3f} to {ratio.ratio.most:.3f})"
-        lines.append(
-            f"| {name} | {spread} | {ratio.ours.median:.4g} | {ratio.theirs.median:.4g} | {' | '.join(bars)} |"
-        )
+        value = f"{ratio.ratio.median:.3f} ({ratio.ratio.least:.3f} to {ratio.ratio.most:.3f})"
+        lines.append(f"| {name} | {value} | {ratio.ours.median:.4g} | {ratio.theirs.median:.4g} | {' | '.join(bars)} |")
     lines += ["", "| engine alone | decode, one | decode, together | prefill | plans/s together | peak MB |"]
     lines.append("|---|---|---|---|---|---|")
     for name, figures in result.engines.items():

@@ -251,7 +251,7 @@ def greedy(files: Mapping[str, str], threads: int | None, context: int, *, promp
 
 
 def delivered(
-    student: Mapping[str, Any], *, questions: list[list[str | None]], threads: int, slots: int
+    student: Mapping[str, Any], *, questions: list[tuple[str, str | None]], threads: int, slots: int
 ) -> dict[str, Any]:
     """Plans/s as they are delivered, and of the engine alone on the same prompts and lengths.
 
@@ -269,7 +269,7 @@ def delivered(
         plans: dict[str, Any] = {}
 
         def deliver() -> None:
-            plans.update((question.id, plan) for question, plan in decomposer.decompose_many(asked))
+            plans.update((question.id or "", plan) for question, plan in decomposer.decompose_many(asked))
 
         seconds = _timed(deliver)
         made = [plans[question.id or ""] for question in asked]

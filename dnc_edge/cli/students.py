@@ -13,6 +13,9 @@ from dnc_edge.errors import StudentError, UsageError
 from dnc_edge.progress import Progress
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
     from dnc_edge.students.facts import About
 
 app = typer.Typer(no_args_is_help=True, help="List, inspect, verify and pull students.")
@@ -191,7 +194,7 @@ def _build(base: str, progress: Progress) -> None:
     from dnc_edge.students import manifest as manifests
     from dnc_edge.students import resolve
 
-    builders = []
+    builders: list[Callable[[Path, Progress], Path | None]] = []
     if "onnxruntime" in installed():
         from dnc_edge.convert.built import build
 
