@@ -10,6 +10,7 @@ import time
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from dnc_edge import processor
 from dnc_edge.engines.threads import cores
 from dnc_edge.errors import UsageError
 
@@ -25,7 +26,7 @@ INSTRUCTIONS = (
 def machine() -> dict[str, str | int | float]:
     """Return CPU model, instruction sets, cores, memory in GiB, versions, commit and date."""
     facts: dict[str, str | int | float] = {
-        "cpu": _cpu(),
+        "cpu": processor.model(),
         "instructions": _instructions(),
         "cores": cores(),
         "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
@@ -41,22 +42,9 @@ def machine() -> dict[str, str | int | float]:
     return facts
 
 
-def _cpu() -> str:
-    info = Path("/proc/cpuinfo")
-    if info.is_file():
-        for line in info.read_text(encoding="utf-8").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
-
-
 def _instructions() -> str:
     """Which of the instruction sets that the engines' kernels use the processor has."""
-    info = Path("/proc/cpuinfo")
-    if not info.is_file():
-        return platform.machine()
-    words = set(info.read_text(encoding="utf-8").split())
-    return " ".join(name for name in INSTRUCTIONS if name in words) or platform.machine()
+    return " ".join(name for name in INSTRUCTIONS if name in processor.flags()) or platform.machine()
 
 
 def commit() -> str:

@@ -11,10 +11,9 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import Literal
 
-from dnc_edge import config, installer, names
+from dnc_edge import config, installer, names, processor
 from dnc_edge.engines import loading
 from dnc_edge.errors import DncError
 
@@ -83,18 +82,13 @@ def machine() -> Finding:
     """Processor, instruction sets, cores, system, Python."""
     from dnc_edge.engines.threads import cores
 
-    name, flags = platform.processor() or platform.machine(), ""
-    info = Path("/proc/cpuinfo")
-    for line in info.read_text("utf-8", "replace").splitlines() if info.is_file() else ():
-        key, _, value = line.partition(":")
-        name = value.strip() if key.strip() == "model name" else name
-        flags = value if key.strip() in ("flags", "Features") else flags
-    known = [flag for flag in FLAGS if flag in flags.split()]
+    known = [flag for flag in FLAGS if flag in processor.flags()]
     sets = f"; {' '.join(known)}" if known else ""
     return Finding(
         "machine",
         "ok",
-        f"{name}, {cores()} cores{sets}; {platform.system()} {platform.machine()}; Python {platform.python_version()}",
+        f"{processor.model()}, {cores()} cores{sets}; {platform.system()} {platform.machine()}; "
+        f"Python {platform.python_version()}",
     )
 
 
