@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from dnc_edge.convert.decoders import Decoder
-from dnc_edge.convert.fidelity import Reference, log_softmax
+from dnc_edge.convert.fidelity import Reference, divergence, four_digits, log_softmax
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ def agreement(reference: Reference, decoder: Decoder) -> Agreement:
     for number, (prompt, plan) in enumerate(zip(reference.prompts, reference.decoded, strict=True)):
         wanted, given = reference.logits(number), decoder.logits(prompt, plan)  # (tokens of the plan, vocabulary)
         p, q = log_softmax(wanted), log_softmax(given)
-        divergences.append((np.exp(p) * (p - q)).sum(axis=1))
+        divergences.append(divergence(p, q))
         places = np.arange(len(plan)), np.asarray(plan)
         changes.append(np.exp(q[places]) - np.exp(p[places]))
         agreements.append(wanted.argmax(axis=1) == given.argmax(axis=1))
@@ -51,16 +51,12 @@ def agreement(reference: Reference, decoder: Decoder) -> Agreement:
     return Agreement(
         n=len(reference.decoded),
         tokens=int(kl.size),
-        kl=_rounded(kl.mean()),
-        kl_percentiles={**_percentiles(kl, 50, 95, 99), "max": _rounded(kl.max())},
-        probability_change={"mean": _rounded(change.mean()), **_percentiles(change, 1, 5, 50, 95, 99)},
-        top_tokens=_rounded(np.concatenate(agreements).mean()),
+        kl=four_digits(kl.mean()),
+        kl_percentiles={**_percentiles(kl, 50, 95, 99), "max": four_digits(kl.max())},
+        probability_change={"mean": four_digits(change.mean()), **_percentiles(change, 1, 5, 50, 95, 99)},
+        top_tokens=four_digits(np.concatenate(agreements).mean()),
     )
 
 
 def _percentiles(values: Any, *wanted: int) -> dict[str, float]:
-    return {f"p{one}": _rounded(value) for one, value in zip(wanted, np.percentile(values, wanted), strict=True)}
-
-
-def _rounded(value: Any) -> float:
-    return float(f"{value:.4g}")
+    return {f"p{one}": four_digits(value) for one, value in zip(wanted, np.percentile(values, wanted), strict=True)}

@@ -34,13 +34,14 @@ TIE = 1e-3
 
 def rounded(fidelity: Fidelity) -> Fidelity:
     """Return the figures with four significant digits, as a manifest keeps them."""
-    return build(Fidelity, _rounded(plain(fidelity)))
+    return build(Fidelity, four_digits(plain(fidelity)))
 
 
-def _rounded(value: Any) -> Any:
+def four_digits(value: Any) -> Any:
+    """Return a float with four significant digits; a dictionary with its floats so, and all else as it is."""
     if isinstance(value, float):
         return float(f"{value:.4g}")
-    return {name: _rounded(inner) for name, inner in value.items()} if isinstance(value, dict) else value
+    return {name: four_digits(inner) for name, inner in value.items()} if isinstance(value, dict) else value
 
 
 def questions(limit: int) -> tuple[str, list[Problem]]:
@@ -123,7 +124,7 @@ def compare(
         zip(reference.prompts, reference.decoded, reference.problems, strict=True)
     ):
         wanted, given = reference.logits(number), decoder.logits(prompt, decoded)
-        divergences.append(divergence(wanted, given))
+        divergences.append(divergence(log_softmax(wanted), log_softmax(given)))
         agreements.append(wanted.argmax(axis=1) == given.argmax(axis=1))
         largest = max(largest, float(np.abs(wanted - given).max()))
         own = decoder.greedy(prompt, reference.stop, reference.limit)
@@ -155,10 +156,9 @@ def compare(
     )
 
 
-def divergence(wanted: Logits, given: Logits) -> Any:
-    """Return the KL divergence of each row's distribution, in nats: (rows,), at least 0 up to rounding."""
-    p, q = log_softmax(wanted), log_softmax(given)
-    return (np.exp(p) * (p - q)).sum(axis=1)
+def divergence(wanted: Any, given: Any) -> Any:
+    """Return the KL divergence of each row, from log-probabilities, in nats: (rows,), at least 0 up to rounding."""
+    return (np.exp(wanted) * (wanted - given)).sum(axis=1)
 
 
 def log_softmax(logits: Logits) -> Any:
