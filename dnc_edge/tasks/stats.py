@@ -26,10 +26,14 @@ def wilson(successes: int, n: int, z: float = 1.959964) -> Estimate:
     """
     if n == 0:
         return Estimate(math.nan, 0.0, 1.0, 0)
-    share = successes / n
+    low, high = _wilson_bounds(successes / n, n, z)
+    return Estimate(successes / n, max(0.0, low), min(1.0, high), n)
+
+
+def _wilson_bounds(share: float, n: float, z: float) -> tuple[float, float]:
     middle = (share + z * z / (2 * n)) / (1 + z * z / n)
     half = z * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n)) / (1 + z * z / n)
-    return Estimate(share, max(0.0, middle - half), min(1.0, middle + half), n)
+    return middle - half, middle + half
 
 
 def bootstrap(
@@ -89,9 +93,7 @@ def share_at_most(hits: Sequence[bool], *, clusters: Sequence[int] | None = None
     if clusters is not None and 0 < share < 1:
         residuals = np.asarray(hits, dtype=float) - share
         n /= max(1.0, float((np.bincount(clusters, residuals) ** 2).sum() / (residuals**2).sum()))
-    z = ONE_SIDED
-    middle, half = share + z * z / (2 * n), z * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
-    return (middle + half) / (1 + z * z / n)
+    return _wilson_bounds(share, n, ONE_SIDED)[1]
 
 
 def mean(values: Sequence[float], *, clusters: Sequence[int] | None = None) -> Estimate:
