@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from dnc_edge.errors import SolverError
 from dnc_edge.remote.pricing import Prices
-from dnc_edge.remote.reply import Reply
 from dnc_edge.streams import mapped
 from dnc_edge.types import Usage
+
+if TYPE_CHECKING:
+    # A local student needs no reader of replies: its first word does not wait for the import.
+    from dnc_edge.remote.reply import Reply
 
 Event = TypeVar("Event")
 
