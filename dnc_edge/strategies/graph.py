@@ -44,31 +44,23 @@ class Graph(Strategy):
             # Nothing can be sent before the plan is whole.
             yield from super().run(parts, question, record)
             return
-        with _Rounds(solver, question) as rounds:
-            try:
-                record.stage = "decompose"
-                plan = yield from rounds.watch(decomposer.decompose(question))
-                record.planned(plan)
-                if plan.note:
-                    yield Notice(plan.note)
-                record.stage = "solve"
-                record.solved((yield from rounds.solve(plan.subquestions, parts.mode)))
-            except Exception as error:
-                rounds.lost(record, error)
-                raise
+        with _Rounds(solver, question, record) as rounds:
+            record.stage = "decompose"
+            plan = yield from rounds.watch(decomposer.decompose(question))
+            record.planned(plan)
+            if plan.note:
+                yield Notice(plan.note)
+            record.stage = "solve"
+            record.solved((yield from rounds.solve(plan.subquestions, parts.mode)))
 
     def solve(
         self, parts: Parts, question: Question, subquestions: Sequence[str], record: RecordBuilder
     ) -> Generator[Event]:
         if parts.solver is None:
             return
-        with _Rounds(parts.solver, question) as rounds:
-            try:
-                record.stage = "solve"
-                record.solved((yield from rounds.solve(subquestions, parts.mode)))
-            except Exception as error:
-                rounds.lost(record, error)
-                raise
+        with _Rounds(parts.solver, question, record) as rounds:
+            record.stage = "solve"
+            record.solved((yield from rounds.solve(subquestions, parts.mode)))
 
 
 class Auto(Strategy):
@@ -91,10 +83,14 @@ def is_wide(question: Question, subquestions: Sequence[str]) -> bool:
 
 
 class _Rounds:
-    """One question on its way through the graph of its plan. Use it in a `with`."""
+    """One question on its way through the graph of its plan.
 
-    def __init__(self, solver: Solver, question: Question) -> None:
-        self._solver, self._question = solver, question
+    Use it in a `with`: an error within waits for the requests that are under way, and what was paid for until then is
+    kept in the record.
+    """
+
+    def __init__(self, solver: Solver, question: Question, record: RecordBuilder) -> None:
+        self._solver, self._question, self._record = solver, question, record
         self._together: Together[int, AnswerDelta | Notice, Answer] = Together()
         self._plan: list[str] = []
         self._needs: dict[int, frozenset[int]] = {}
@@ -108,8 +104,12 @@ class _Rounds:
     def __enter__(self) -> _Rounds:
         return self
 
-    def __exit__(self, *error: object) -> None:
-        self._together.__exit__(*error)
+    def __exit__(self, kind: object, raised: BaseException | None, traceback: object) -> None:
+        try:
+            if isinstance(raised, Exception):
+                self._keep_what_was_paid(raised)
+        finally:
+            self._together.__exit__(kind, raised, traceback)
 
     def watch(self, planning: Planning) -> Generator[Event, None, Plan]:
         """Pass a plan on as it is decoded, and ask meanwhile what can be asked before the rest is known."""
@@ -156,16 +156,15 @@ class _Rounds:
         self._answers |= dict(zip(rest, answer.subanswers, strict=False))
         return self._whole(replace(answer, usage=self._usage + answer.usage))
 
-    def lost(self, record: RecordBuilder, error: Exception) -> None:
-        """Wait for the requests that are under way, and keep in the record what was paid for until the error."""
+    def _keep_what_was_paid(self, error: Exception) -> None:
         if isinstance(error, DncError):
-            error.stage = error.stage or record.stage
+            error.stage = error.stage or self._record.stage
         while (ended := self._together.ended(wait=True)) is not None:
             self._count(ended.result, ended.error)
             if ended.result:
                 self._answers[ended.key] = " ".join(ended.result.text.split())
         if self._asked:
-            record.solved(self._whole(Answer(None, "", usage=self._usage)))
+            self._record.solved(self._whole(Answer(None, "", usage=self._usage)))
 
     def _ask_ready(self, kept: frozenset[int] = frozenset()) -> Generator[Event]:
         """Work out, or send, what waits for no answer; of those `kept` for the end nothing is sent."""
