@@ -22,10 +22,8 @@ settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
 
 
-@pytest.fixture(autouse=True)
-def a_place_of_ones_own(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No test reads the user's settings, students, log or keys."""
-    home = tmp_path_factory.mktemp("home")
+def _isolate(monkeypatch: pytest.MonkeyPatch, home: Path) -> None:
+    """Let nothing read the user's settings, students, log or keys."""
     for name in [name for name in os.environ if name.startswith(("DNC_EDGE_", "OPENAI_"))]:
         if name not in ("DNC_EDGE_DATA", "DNC_EDGE_REQUIRE_DATA"):
             monkeypatch.delenv(name)
@@ -33,6 +31,19 @@ def a_place_of_ones_own(tmp_path_factory: pytest.TempPathFactory, monkeypatch: p
     monkeypatch.setenv("DNC_EDGE_CONFIG", str(home / "config.toml"))
     monkeypatch.setenv("DNC_EDGE_LOG", str(home / "log.db"))
     monkeypatch.setenv("DNC_EDGE_KEYS", str(home / "keys.json"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def a_place_of_the_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What is made once for all tests is made before a test has its place: `make ask` may have pulled a base."""
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        _isolate(monkeypatch, tmp_path_factory.mktemp("session"))
+        yield
+
+
+@pytest.fixture(autouse=True)
+def a_place_of_ones_own(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    _isolate(monkeypatch, tmp_path_factory.mktemp("home"))
 
 
 @pytest.fixture(scope="session")
