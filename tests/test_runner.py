@@ -46,6 +46,23 @@ def test_items_are_taken_as_there_is_room_and_every_result_comes_once() -> None:
     assert 2 <= most <= 4
 
 
+def test_no_more_work_is_begun_than_may_be_lost_if_its_results_cannot_be_kept() -> None:
+    begun: list[int] = []
+
+    def work(item: int) -> int:
+        begun.append(item)
+        return item
+
+    results = run(range(100), work, jobs=4)
+    kept = [next(results) for _ in range(3)]
+    time.sleep(0.2)
+    # The third result is not kept: whoever takes it fails there.
+    assert len(begun) <= len(kept) - 1 + 4
+    results.close()
+    time.sleep(0.2)
+    assert len(begun) <= len(kept) - 1 + 4, "work began after the stop"
+
+
 @pytest.mark.parametrize("where", ["work", "items"])
 def test_a_failure_ends_the_taking_and_loses_no_result(where: str) -> None:
     finished = []

@@ -24,8 +24,9 @@ def run(items: Iterable[Item], work: Callable[[Item], Result], *, jobs: int) -> 
     """Run `work` on every item in up to `jobs` threads.
 
     The iterable is read in its own thread, at most `jobs` items ahead, so that an engine can decode the next plans
-    while others are being solved. If `work` or the iterable raises, no further items are taken; running work ends and
-    its results are yielded before the error is raised. Closing the generator stops it without yielding.
+    while others are being solved. Running work and results that were not taken yet are at most `jobs` together. If
+    `work` or the iterable raises, no further items are taken; running work ends and its results are yielded before the
+    error is raised. Closing the generator stops it without yielding.
 
     The threads are daemons and not those of a ThreadPoolExecutor, which the interpreter joins at exit: Ctrl-C would
     wait for every request in flight.
@@ -41,8 +42,8 @@ def run(items: Iterable[Item], work: Callable[[Item], Result], *, jobs: int) -> 
     todo: queue.Queue[Item | _End] = queue.Queue(maxsize=jobs)
     done: queue.Queue[tuple[Result] | _Failed[Item] | _End] = queue.Queue()
     stop = threading.Event()
-    # A slow reader of the results holds the workers up, so that memory stays bounded.
-    room = threading.Semaphore(4 * jobs)
+    # No work begins for a result that is still to be taken: no more than `jobs` can be lost if it cannot be kept.
+    room = threading.Semaphore(jobs)
 
     def feed() -> None:
         source = iter(items)
@@ -74,6 +75,9 @@ def run(items: Iterable[Item], work: Callable[[Item], Result], *, jobs: int) -> 
             if stop.is_set():
                 continue
             room.acquire()
+            if stop.is_set():
+                room.release()
+                continue
             try:
                 done.put((work(item),))
             except BaseException as error:
@@ -96,11 +100,11 @@ def run(items: Iterable[Item], work: Callable[[Item], Result], *, jobs: int) -> 
                 room.release()
                 failure = failure or result.error
             else:
-                room.release()
                 yield result[0]
+                room.release()
     finally:
         stop.set()
-        for _ in range(4 * jobs):
+        for _ in range(jobs):
             room.release()
     if failure:
         raise failure
